@@ -1,0 +1,1 @@
+"""Configuration, landing, the nightly job, publishing and the command line."""
