@@ -494,7 +494,7 @@ class _Place:
         with duckdb.connect() as con:
             con.execute("set TimeZone = 'UTC'")
             con.execute("set preserve_insertion_order = false")
-            con.execute("set memory_limit = '4GB'")
+            con.execute("set memory_limit = '1GB'")
             con.execute(f"set temp_directory = '{_sql(self._folder / '.staging' / 'spill')}'")
             coverage = [e for load in loads.values() for e in load["coverage"]]
             coverage += [e for item in staged for e in item.coverage]
@@ -730,7 +730,11 @@ def _sql(value: object) -> str:
 
 def _read(paths: Iterable[Path], *, filename: bool = False) -> str:
     listed = ", ".join(f"'{_sql(path)}'" for path in paths)
-    return f"read_parquet([{listed}], union_by_name = true, filename = {str(filename).lower()})"
+    # The folder source=<name> must not pass for a column: ad spend and sessions have one of that name.
+    return (
+        f"read_parquet([{listed}], union_by_name = true, "
+        f"filename = {str(filename).lower()}, hive_partitioning = false)"
+    )
 
 
 def _append_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:

@@ -66,7 +66,7 @@ def test_a_truncated_gz_is_refused(tmp_path: Path, cut: int) -> None:
 
 
 def test_a_file_that_ends_within_quotes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileRefused, match="line 2: .*cut short or misquoted"):
+    with pytest.raises(FileRefused, match=r"line 2: .*cut short or misquoted"):
         list(written(tmp_path, "a.csv", b'a,b\n1,"two').table())
 
 
@@ -99,7 +99,10 @@ def test_json_streams_with_exact_decimals_and_refuses_a_cut(tmp_path: Path) -> N
     with pytest.raises(FileRefused, match="cut short or damaged"):
         list(written(tmp_path, "b.json", body[:-5]).json_items("records.item"))
     lines = b'{"a": 0.1}\n\n{"a": 2}\n'
-    assert list(written(tmp_path, "c.ndjson", lines).json_lines()) == [(1, {"a": Decimal("0.1")}), (3, {"a": 2})]
+    assert list(written(tmp_path, "c.ndjson", lines).json_lines()) == [
+        (1, {"a": Decimal("0.1")}),
+        (3, {"a": 2}),
+    ]
     with pytest.raises(FileRefused, match="line 2 is not JSON"):
         list(written(tmp_path, "d.ndjson", b'{"a": 1}\n{"a":').json_lines())
     with pytest.raises(FileRefused, match="line 1 is not a JSON object"):
@@ -110,7 +113,9 @@ CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\
 
 
 @given(rows=st.lists(st.lists(CELLS, min_size=2, max_size=4), min_size=1, max_size=6))
-def test_quoted_cells_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]) -> None:
+def test_quoted_cells_come_back_as_they_were(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]
+) -> None:
     quoted = "".join(";".join('"' + cell.replace('"', '""') + '"' for cell in row) + "\n" for row in rows)
     file = written(tmp_path_factory.mktemp("files"), "a.csv", quoted.encode())
     assert [cells for _, cells in file.table(delimiter=";", encoding="utf-8")] == rows

@@ -40,6 +40,7 @@ SPEND = Stream(
         Column("spend_date", "date", "day", required=True),
         Column("account", "text", "account"),
         Column("report_level", "text", "level"),
+        Column("source", "text", "platform; the folder is named source=… and must not shadow it"),
         Column("campaign_name", "text", "campaign"),
         Column("cost_native", "decimal", "cost", required=True),
     ),
@@ -133,7 +134,9 @@ def live(clinic: Clinic, stream: str, columns: str, kind: str = "toy", source: s
     if not files:
         return []
     listed = [str(folder / name) for name in files]
-    return duckdb.execute(f"select {columns} from read_parquet($1) order by all", [listed]).fetchall()
+    return duckdb.execute(
+        f"select {columns} from read_parquet($1, hive_partitioning = false) order by all", [listed]
+    ).fetchall()
 
 
 def reconciles(record: LoadRecord) -> bool:
@@ -212,7 +215,7 @@ def test_a_newer_file_that_carries_a_visit_replaces_all_its_lines(clinic: Clinic
     ]
 
 
-SPEND_HEAD = "spend_date,account,report_level,campaign_name,cost_native\n"
+SPEND_HEAD = "spend_date,account,report_level,campaign_name,cost_native,source\n"
 
 
 def test_a_report_replaces_the_days_it_covers_so_a_renamed_campaign_does_not_double(clinic: Clinic) -> None:
@@ -220,30 +223,35 @@ def test_a_report_replaces_the_days_it_covers_so_a_renamed_campaign_does_not_dou
         clinic,
         "ad_spend",
         "a.csv",
-        SPEND_HEAD + "2026-05-01,m,campaign,Old,10\n2026-05-02,m,campaign,Old,20\n",
+        SPEND_HEAD + "2026-05-01,m,campaign,Old,10,google\n2026-05-02,m,campaign,Old,20,google\n",
     )
     landing = landing_of(clinic)
     landing.land("toy", "ad_spend")
-    drop(clinic, "ad_spend", "b.csv", SPEND_HEAD + "2026-05-02,m,campaign,New,21\n", minute=1)
-    drop(clinic, "ad_spend", "c.csv", SPEND_HEAD + "2026-05-02,other,campaign,Old,7\n", minute=2)
+    drop(clinic, "ad_spend", "b.csv", SPEND_HEAD + "2026-05-02,m,campaign,New,21,google\n", minute=1)
+    drop(clinic, "ad_spend", "c.csv", SPEND_HEAD + "2026-05-02,other,campaign,Old,7,google\n", minute=2)
     landing.land("toy", "ad_spend")
-    rows = live(clinic, "ad_spend", "spend_date, account, campaign_name, cast(cost_native as int)")
+    rows = live(clinic, "ad_spend", "spend_date, account, campaign_name, cast(cost_native as int), source")
     assert rows == [
-        (date(2026, 5, 1), "m", "Old", 10),
-        (date(2026, 5, 2), "m", "New", 21),
-        (date(2026, 5, 2), "other", "Old", 7),
+        (date(2026, 5, 1), "m", "Old", 10, "google"),
+        (date(2026, 5, 2), "m", "New", 21, "google"),
+        (date(2026, 5, 2), "other", "Old", 7, "google"),
     ]
 
 
 def test_a_printed_range_also_clears_its_days_without_rows(clinic: Clinic) -> None:
-    drop(clinic, "ad_spend", "a.csv", SPEND_HEAD + "2026-05-01,m,campaign,A,10\n2026-05-02,m,campaign,A,20\n")
+    drop(
+        clinic,
+        "ad_spend",
+        "a.csv",
+        SPEND_HEAD + "2026-05-01,m,campaign,A,10,google\n2026-05-02,m,campaign,A,20,google\n",
+    )
     landing = landing_of(clinic)
     landing.land("toy", "ad_spend")
     drop(
         clinic,
         "ad_spend",
         "b.csv",
-        "#range 2026-05-01 2026-05-02\n" + SPEND_HEAD + "2026-05-01,m,campaign,A,11\n",
+        "#range 2026-05-01 2026-05-02\n" + SPEND_HEAD + "2026-05-01,m,campaign,A,11,google\n",
         minute=1,
     )
     (record,) = landing.land("toy", "ad_spend")
@@ -252,7 +260,7 @@ def test_a_printed_range_also_clears_its_days_without_rows(clinic: Clinic) -> No
 
 
 def test_two_alike_rows_of_one_report_are_both_money(clinic: Clinic) -> None:
-    row = "2026-05-01,m,campaign,A,10\n"
+    row = "2026-05-01,m,campaign,A,10,google\n"
     drop(clinic, "ad_spend", "a.csv", SPEND_HEAD + row + row)
     (record,) = landing_of(clinic).land("toy", "ad_spend")
     assert (record.rows_landed, record.rows_duplicate) == (2, 0)

@@ -33,14 +33,30 @@ def test_the_documented_example_reads_clean(name: str) -> None:
     ("name", "text", "mistakes"),
     [
         ("campaign_map", "", ["campaign_map.csv: is empty; its first line must be: campaign,branch,"]),
-        ("campaign_map", "campain,branch\nx,y\n", ["campaign_map.csv:1: unknown column 'campain'", "'campaign' is missing"]),
+        (
+            "campaign_map",
+            "campain,branch\nx,y\n",
+            ["campaign_map.csv:1: unknown column 'campain'", "'campaign' is missing"],
+        ),
         ("campaign_map", "campaign,campaign\nx,y\n", ["stands twice in the header"]),
-        ("self_reported_map", "text,channel\nfriends,freinds\n", [":2: channel: 'freinds' is not accepted; accepted: direct"]),
-        ("fx_rates", "rate_date,currency,rate\n01.05.2026,USD,0.9\n", [":2: rate_date: '01.05.2026' is not a date like"]),
+        (
+            "self_reported_map",
+            "text,channel\nfriends,freinds\n",
+            [":2: channel: 'freinds' is not accepted; accepted: direct"],
+        ),
+        (
+            "fx_rates",
+            "rate_date,currency,rate\n01.05.2026,USD,0.9\n",
+            [":2: rate_date: '01.05.2026' is not a date like"],
+        ),
         ("fx_rates", "rate_date,currency,rate\n2026-05-01,USD,abc\n", [":2: rate: 'abc' is not a number"]),
         ("fx_rates", "rate_date;currency;rate\n2026-05-01;USD;\n", [":2: rate: is empty or unreadable"]),
         ("tracking_numbers", "number,channel\n12,maps\n", [":2: number: '12' is not a phone number"]),
-        ("channel_rules", "priority,source,channel\n1,goo(gle,maps\n", [":2: source: 'goo(gle' is not a regular expression"]),
+        (
+            "channel_rules",
+            "priority,source,channel\n1,goo(gle,maps\n",
+            [":2: source: 'goo(gle' is not a regular expression"],
+        ),
         ("patient_merges", "patient_id,into_patient_id\na,b\na,c\n", [":3: patient_id as on line 2"]),
     ],
 )
