@@ -18,10 +18,11 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import duckdb
 import pyarrow as pa
@@ -35,6 +36,8 @@ from connectors.errors import FileRefused
 from connectors.files import InboxFile
 from connectors.privacy import Privacy, to_e164
 from pipelines.config import Clinic
+from pipelines.loads import LoadRecord, append_records, mend_records
+from pipelines.merge import Merge, sql
 from pipelines.reference import read_reference, reference_streams
 
 # Rises when landed rows would differ for the same connector output (casting, hashing, meta columns).
@@ -49,38 +52,11 @@ _META = (
 )
 # Unfinished copies: browsers, rsync and editors write under these names first.
 _IGNORED_SUFFIXES = (".part", ".partial", ".tmp", ".crdownload", ".swp", "~")
+# Rows of one file that are kept in memory before they go to a staging file of their own.
+_KEPT_ROWS = 10_000
 REFERENCE = "reference"
 
 Progress = Callable[[str, int], None]
-
-
-@dataclass
-class LoadRecord:
-    """One load, as `ops.loads` shows it. rows_read = rows_landed + rows_duplicate + rows_quarantined.
-
-    `status`: landed, skipped (the same content was loaded before) or failed (`error` says why).
-    """
-
-    load_id: str
-    kind: str
-    source: str
-    stream: str
-    file: str
-    file_hash: str
-    status: str
-    started: str
-    finished: str
-    rows_read: int = 0
-    rows_landed: int = 0
-    rows_duplicate: int = 0
-    rows_quarantined: int = 0
-    rows_skipped: int = 0
-    encoding: str | None = None
-    unknown_columns: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    control_totals: dict[str, str] = field(default_factory=dict)
-    quarantine_reasons: dict[str, int] = field(default_factory=dict)
-    error: str | None = None
 
 
 @dataclass
@@ -88,11 +64,85 @@ class _Staged:
     """A file that was read and checked and waits to be merged."""
 
     record: LoadRecord
-    path: Path
     # (version, arrival, name) as sortable text: which of two whole files is newer.
     rank: tuple[str, str, str]
     coverage: list[dict[str, Any]]
     quarantine: Path | None
+
+
+class _Staging:
+    """Files read tonight, waiting to be merged: small ones share one Parquet file, large ones have their own.
+
+    A night of 500 daily exports would otherwise make and remove 500 files of a few kilobytes.
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self._folder = folder
+        self._schema = schema
+        self._small: pq.ParquetWriter | None = None
+        self._paths: list[Path] = []
+
+    @contextmanager
+    def file(self, load_id: str) -> Iterator[_StagedFile]:
+        """Where one file's rows go; they count only when the block ends without an exception."""
+        self._folder.mkdir(exist_ok=True)
+        target = _StagedFile(self._folder, load_id, self._schema)
+        try:
+            yield target
+        finally:
+            target.close()
+        if target.path is not None:
+            self._paths.append(target.path)
+            return
+        for batch in target.kept:
+            if self._small is None:
+                self._paths.append(self._folder / "small.parquet")
+                self._small = pq.ParquetWriter(self._paths[-1], self._schema)
+            self._small.write_batch(batch)
+
+    def files(self) -> list[Path]:
+        """The staged files, complete. At least one, so that a batch of empty exports merges too."""
+        if self._small is not None:
+            self._small.close()
+            self._small = None
+        if not self._paths:
+            self._paths.append(self._folder / "empty.parquet")
+            pq.write_table(self._schema.empty_table(), self._paths[-1])
+        return self._paths
+
+
+class _StagedFile:
+    """The rows of one file: kept in memory up to a batch, then on disk."""
+
+    def __init__(self, folder: Path, load_id: str, schema: pa.Schema) -> None:
+        self._stem = folder / load_id
+        self._schema = schema
+        self._writer: pq.ParquetWriter | None = None
+        self._refused: IO[str] | None = None
+        self.kept: list[pa.RecordBatch] = []
+        self.path: Path | None = None
+        self.quarantine: Path | None = None
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self.kept.append(batch)
+        if self._writer is None and sum(kept.num_rows for kept in self.kept) > _KEPT_ROWS:
+            self.path = self._stem.with_suffix(".parquet")
+            self._writer = pq.ParquetWriter(self.path, self._schema)
+        if self._writer is not None:
+            for kept in self.kept:
+                self._writer.write_batch(kept)
+            self.kept.clear()
+
+    def refuse(self, line: dict[str, Any]) -> None:
+        if self._refused is None:
+            self.quarantine = self._stem.with_suffix(".jsonl")
+            self._refused = self.quarantine.open("w", encoding="utf-8")
+        self._refused.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def close(self) -> None:
+        for opened in (self._writer, self._refused):
+            if opened is not None:
+                opened.close()
 
 
 def landed_schema(stream: Stream) -> pa.Schema:
@@ -123,12 +173,6 @@ def _spans(days: Iterable[date]) -> Iterator[tuple[date, date]]:
         last = day
     if first is not None and last is not None:
         yield first, last
-
-
-def _days(since: str, until: str) -> Iterator[str]:
-    first = date.fromisoformat(since)
-    for offset in range((date.fromisoformat(until) - first).days + 1):
-        yield (first + timedelta(days=offset)).isoformat()
 
 
 def _write_atomically(path: Path, text: str) -> None:
@@ -178,7 +222,7 @@ class Landing:
                 scratch = folder / ".schema.tmp"
                 pq.write_table(schema.empty_table(), scratch)
                 scratch.replace(path)
-        _mend_lines(self._root / "loads.jsonl")
+        mend_records(self._root / "loads.jsonl")
 
     def land(self, kind: str, stream_name: str) -> list[LoadRecord]:
         """Land every new file of one stream, all sources of the kind; one record per file.
@@ -253,10 +297,11 @@ class _Place:
         self._sweep()
         records: list[LoadRecord] = []
         staged: list[_Staged] = []
+        staging = _Staging(self._folder / ".staging", self._schema)
         seen: dict[str, list[Any]] = {}
         hashes_now: set[str] = set()
         for path, name in self._inbox_files():
-            record = self._consider(path, name, seen, hashes_now, staged)
+            record = self._consider(path, name, seen, hashes_now, staged, staging)
             if record is not None:
                 records.append(record)
         if self._kind == REFERENCE and not seen and self._manifest["files"]:
@@ -264,13 +309,13 @@ class _Place:
             self._manifest |= {"files": [], "loads": {}}
         self._manifest["failed"] = {k: v for k, v in self._manifest["failed"].items() if k in hashes_now}
         if staged:
-            self._merge(staged)
+            self._merge(staged, staging)
         if staged or seen != self._manifest["seen"] or records:
             self._manifest["seen"] = seen
             _write_atomically(self._manifest_path, json.dumps(self._manifest, ensure_ascii=False, indent=1))
         shutil.rmtree(self._folder / ".staging", ignore_errors=True)
         self._sweep()
-        _append_lines(self._landing._root / "loads.jsonl", (asdict(record) for record in records))
+        append_records(self._landing._root / "loads.jsonl", records)
         return records
 
     def _inbox_files(self) -> Iterator[tuple[Path, str]]:
@@ -314,7 +359,13 @@ class _Place:
         return path
 
     def _consider(
-        self, path: Path, name: str, seen: dict[str, list[Any]], hashes_now: set[str], staged: list[_Staged]
+        self,
+        path: Path,
+        name: str,
+        seen: dict[str, list[Any]],
+        hashes_now: set[str],
+        staged: list[_Staged],
+        staging: _Staging,
     ) -> LoadRecord | None:
         """Read one file unless it was read before. None when nothing about it is new."""
         file = InboxFile(path)
@@ -350,7 +401,7 @@ class _Place:
         self._manifest["failed"].pop(load_id, None)
         self._landing._progress(f"{self._source_name}/{self._stream.name}: {name}", 0)
         try:
-            item = self._stage(file, record("landed"))
+            item = self._stage(file, record("landed"), staging)
         except FileRefused as error:
             self._manifest["failed"][load_id] = str(error)
             return record("failed", error=str(error))
@@ -373,12 +424,8 @@ class _Place:
         for number, own in enumerate(numbers, start=1):
             yield Row(number, {"phone_key": own})
 
-    def _stage(self, file: InboxFile, record: LoadRecord) -> _Staged:
-        """Read and check a file into one Parquet file beside the live ones. Raises FileRefused."""
-        staging = self._folder / ".staging"
-        staging.mkdir(exist_ok=True)
-        path = staging / f"{record.load_id}.parquet"
-        quarantine = staging / f"{record.load_id}.jsonl"
+    def _stage(self, file: InboxFile, record: LoadRecord, staging: _Staging) -> _Staged:
+        """Read and check a file into the staging folder. Raises FileRefused, leaving nothing staged."""
         log = ReadLog()
         arrived_at = file.arrived_at
         load_columns = {
@@ -388,10 +435,7 @@ class _Place:
             "_file_name": record.file,
         }
         coverage: dict[tuple[Any, ...], list[date]] = {}
-        with (
-            pq.ParquetWriter(path, self._schema) as writer,
-            quarantine.open("w", encoding="utf-8") as refused,
-        ):
+        with staging.file(record.load_id) as target:
             rows = self._rows(file, log)
             for checked in check(rows, self._stream, self._landing._privacy, log, arrived_at=arrived_at):
                 record.rows_read += checked.rows_read
@@ -399,10 +443,9 @@ class _Place:
                     record.rows_quarantined += 1
                     why = f"{bad.column}: {bad.reason}" if bad.column else bad.reason
                     record.quarantine_reasons[why] = record.quarantine_reasons.get(why, 0) + 1
-                    line = {"load_id": record.load_id, "file_hash": record.file_hash, **asdict(bad)}
-                    refused.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    target.refuse({"load_id": record.load_id, "file_hash": record.file_hash, **asdict(bad)})
                 batch = self._with_load(checked.batch, load_columns, log.exported_at or arrived_at)
-                writer.write_batch(batch)
+                target.write(batch)
                 if self._stream.mode == "report":
                     self._note_days(batch, coverage)
                 self._landing._progress(
@@ -418,10 +461,9 @@ class _Place:
         version_at = log.exported_at or arrived_at
         return _Staged(
             record=record,
-            path=path,
             rank=(_utc(version_at), _utc(arrived_at), record.file),
             coverage=self._coverage(coverage, log, record, version_at, arrived_at),
-            quarantine=quarantine if record.rows_quarantined else None,
+            quarantine=target.quarantine,
         )
 
     def _with_load(self, batch: pa.RecordBatch, load: dict[str, Any], version_at: datetime) -> pa.RecordBatch:
@@ -480,7 +522,7 @@ class _Place:
             ]
         return entries
 
-    def _merge(self, staged: list[_Staged]) -> None:
+    def _merge(self, staged: list[_Staged], staging: _Staging) -> None:
         """Resolve which rows are newest, write the touched days anew and swap the manifest's files."""
         commit = uuid.uuid4().hex[:8]
         hashes = {item.record.file_hash for item in staged}
@@ -490,12 +532,12 @@ class _Place:
         for load_id in superseded:
             del loads[load_id]
             (self._quarantine / f"{load_id}.jsonl").unlink(missing_ok=True)
-        merge = _Merge(self._stream, self._schema, self._folder, commit)
+        merge = Merge(self._stream, self._schema, self._folder, commit)
         with duckdb.connect() as con:
             con.execute("set TimeZone = 'UTC'")
             con.execute("set preserve_insertion_order = false")
             con.execute("set memory_limit = '1GB'")
-            con.execute(f"set temp_directory = '{_sql(self._folder / '.staging' / 'spill')}'")
+            con.execute(f"set temp_directory = '{sql(self._folder / '.staging' / 'spill')}'")
             coverage = [e for load in loads.values() for e in load["coverage"]]
             coverage += [e for item in staged for e in item.coverage]
             ranks = [(*load["rank"], load_id) for load_id, load in loads.items()]
@@ -503,7 +545,8 @@ class _Place:
             files, landed = merge.run(
                 con,
                 live=list(self._manifest["files"]),
-                incoming=[item.path for item in staged],
+                incoming=staging.files(),
+                loads={item.record.load_id for item in staged},
                 superseded=sorted(superseded),
                 coverage=coverage,
                 newest=max(ranks)[-1],
@@ -532,225 +575,3 @@ class _Place:
                 path.unlink()
         for path in self._folder.glob(".manifest.json.*.tmp"):
             path.unlink()
-
-
-class _Merge:
-    """Set-based resolution of newest rows over the touched days of one stream and source."""
-
-    def __init__(self, stream: Stream, schema: pa.Schema, folder: Path, commit: str) -> None:
-        self._stream = stream
-        self._schema = schema
-        self._folder = folder
-        self._commit = commit
-        self._columns = ", ".join(_name(n) for n in schema.names)
-        event = stream.event_day
-        if event is None:
-            self._day = "'all'"
-        elif stream.column(event).type == "date":
-            self._day = f"coalesce(strftime({_name(event)}, '%Y-%m-%d'), 'undated')"
-        else:
-            self._day = f"coalesce(strftime({_name(event)} at time zone 'UTC', '%Y-%m-%d'), 'undated')"
-
-    def run(
-        self,
-        con: duckdb.DuckDBPyConnection,
-        *,
-        live: list[str],
-        incoming: list[Path],
-        superseded: list[str],
-        coverage: list[dict[str, Any]],
-        newest: str,
-    ) -> tuple[list[str], dict[str, int]]:
-        """Write the touched days. Returns the new live file names and rows landed per load id."""
-        con.execute(f"create temp view incoming as from {_read(incoming)}")
-        batch = {path.stem for path in incoming}
-        spoken = {day for e in coverage if e["load_id"] in batch for day in _days(e["since"], e["until"])}
-        touched = live if self._stream.mode == "snapshot" else self._touched(con, live, superseded, spoken)
-        live_rows = (
-            f"from {_read([self._folder / name for name in touched])}"
-            if touched
-            else ("from incoming where false")
-        )
-        gone = ", ".join(f"'{_sql(load_id)}'" for load_id in superseded) or "''"
-        con.execute(
-            f"create temp view candidates as select {self._columns} from ({live_rows}) "
-            f"where _load_id not in ({gone}) union all select {self._columns} from incoming"
-        )
-        match self._stream.mode:
-            case "snapshot":
-                winners = f"from candidates where _load_id = '{_sql(newest)}'"
-            case "report":
-                winners = self._report_winners(con, coverage)
-            case _:
-                winners = self._entity_winners()
-        new, landed = self._write(con, winners)
-        return sorted({*live} - {*touched} | {*new}), landed
-
-    def _touched(
-        self, con: duckdb.DuckDBPyConnection, live: list[str], superseded: list[str], spoken: set[str]
-    ) -> list[str]:
-        """Names of the live files that hold a day, a key or a load that this batch changes."""
-        if not live:
-            return []
-        gone = ", ".join(f"'{_sql(load_id)}'" for load_id in superseded) or "''"
-        days = {day for (day,) in con.execute(f"select distinct {self._day} from incoming").fetchall()}
-        # A printed range speaks for days without rows too: what older reports had there must go.
-        days |= spoken
-        touched = {name for name in live if name.split(".")[0] in days}
-        rest = [self._folder / name for name in live if name not in touched]
-        if rest:
-            keys = self._stream.group_key
-            same = " and ".join(f"live.{_name(k)} is not distinct from keys.{_name(k)}" for k in keys)
-            moved = f"exists (select 1 from keys where {same})" if self._stream.mode == "entity" else "false"
-            listed = ", ".join(_name(k) for k in keys)
-            con.execute(f"create temp table keys as select distinct {listed} from incoming")
-            found = con.execute(
-                f"select distinct filename from {_read(rest, filename=True)} as live "
-                f"where _load_id in ({gone}) or {moved}"
-            ).fetchall()
-            touched |= {Path(name).name for (name,) in found}
-        return sorted(touched)
-
-    def _entity_winners(self) -> str:
-        group = ", ".join(_name(k) for k in self._stream.group_key)
-        key = ", ".join(_name(k) for k in self._stream.primary_key)
-        newest = "_version_at, _arrived_at, _file_name, _row_number"
-        return (
-            f"from (from candidates qualify _load_id = first_value(_load_id) over "
-            f"(partition by {group} order by {_descending(newest)})) "
-            f"qualify row_number() over (partition by {key} order by {_descending(newest)}) = 1"
-        )
-
-    def _report_winners(self, con: duckdb.DuckDBPyConnection, coverage: list[dict[str, Any]]) -> str:
-        day = _name(str(self._stream.event_day))
-        keys = [_name(k) for k in self._stream.replaces]
-        con.register(
-            "coverage_rows",
-            pa.Table.from_pylist(
-                [
-                    {
-                        **{k: e["key"][k] for k in self._stream.replaces},
-                        "since": date.fromisoformat(e["since"]),
-                        "until": date.fromisoformat(e["until"]),
-                        "load_id": e["load_id"],
-                        "version_at": datetime.fromisoformat(e["version_at"]),
-                        "arrived_at": datetime.fromisoformat(e["arrived_at"]),
-                        "file_name": e["file_name"],
-                    }
-                    for e in coverage
-                ],
-                schema=pa.schema(
-                    [
-                        *(self._schema.field(k) for k in self._stream.replaces),
-                        pa.field("since", pa.date32()),
-                        pa.field("until", pa.date32()),
-                        pa.field("load_id", pa.string()),
-                        pa.field("version_at", _META[3].type),
-                        pa.field("arrived_at", _META[3].type),
-                        pa.field("file_name", pa.string()),
-                    ]
-                ),
-            ),
-        )
-        listed = ", ".join(keys)
-        con.execute(
-            f"create temp table speakers as select {listed}, covered.day, "
-            "max_by(load_id, (version_at, arrived_at, file_name, load_id)) as load_id from ("
-            f"select * exclude (since, until), "
-            "cast(unnest(generate_series(since, until, interval 1 day)) as date) as day from coverage_rows"
-            f") as covered group by {listed}, covered.day"
-        )
-        same = " and ".join(f"speakers.{k} is not distinct from candidates.{k}" for k in keys)
-        # Every row of the newest report is kept: two rows alike may be two hours of one campaign.
-        return (
-            "select candidates.* from candidates join speakers on "
-            f"{same} and speakers.day = candidates.{day} and speakers.load_id = candidates._load_id"
-        )
-
-    def _write(self, con: duckdb.DuckDBPyConnection, winners: str) -> tuple[list[str], dict[str, int]]:
-        reader = con.sql(
-            f"select {self._columns}, {self._day} as _day from ({winners}) "
-            "order by _day, _file_name, _row_number"
-        ).to_arrow_reader(100_000)
-        names: list[str] = []
-        landed: dict[str, int] = {}
-        writer: pq.ParquetWriter | None = None
-        day: str | None = None
-        try:
-            for batch in reader:
-                for load_id, count in _counts(batch.column("_load_id")):
-                    landed[load_id] = landed.get(load_id, 0) + count
-                rows = batch.drop_columns(["_day"]).cast(self._schema)
-                for value, start, stop in _runs(batch.column("_day")):
-                    if value != day:
-                        _close(writer)
-                        day = value
-                        names.append(f"{value}.{self._commit}.parquet")
-                        writer = pq.ParquetWriter(self._folder / names[-1], self._schema, compression="zstd")
-                    assert writer is not None
-                    writer.write_batch(rows.slice(start, stop - start))
-        finally:
-            _close(writer)
-        for name in names:
-            with (self._folder / name).open("rb") as stream:
-                os.fsync(stream.fileno())
-        return names, landed
-
-
-def _close(writer: pq.ParquetWriter | None) -> None:
-    if writer is not None:
-        writer.close()
-
-
-def _counts(column: pa.Array[Any]) -> Iterator[tuple[str, int]]:
-    for item in pc.value_counts(column):
-        yield item["values"].as_py(), item["counts"].as_py()
-
-
-def _runs(column: pa.Array[Any]) -> Iterator[tuple[str, int, int]]:
-    """(value, start, stop) of equal neighbours in a sorted column."""
-    start = 0
-    # A sorted column's values come out in their order, so counts are lengths of runs.
-    for value, count in _counts(column):
-        yield value, start, start + count
-        start += count
-
-
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
-
-
-def _descending(columns: str) -> str:
-    return ", ".join(f"{column} desc" for column in columns.split(", "))
-
-
-def _sql(value: object) -> str:
-    return str(value).replace("'", "''")
-
-
-def _read(paths: Iterable[Path], *, filename: bool = False) -> str:
-    listed = ", ".join(f"'{_sql(path)}'" for path in paths)
-    # The folder source=<name> must not pass for a column: ad spend and sessions have one of that name.
-    return (
-        f"read_parquet([{listed}], union_by_name = true, "
-        f"filename = {str(filename).lower()}, hive_partitioning = false)"
-    )
-
-
-def _append_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    if text:
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-
-
-def _mend_lines(path: Path) -> None:
-    """Cut off a last line that a killed run left unfinished."""
-    if not path.exists():
-        return
-    data = path.read_bytes()
-    if data and not data.endswith(b"\n"):
-        with path.open("r+b") as stream:
-            stream.truncate(data.rfind(b"\n") + 1)

@@ -19,7 +19,8 @@ from connectors.errors import FileRefused
 from connectors.files import InboxFile
 from connectors.privacy import Privacy
 from pipelines.config import Clinic, load_clinic
-from pipelines.landing import Landing, LoadRecord
+from pipelines.landing import Landing
+from pipelines.loads import LoadRecord
 
 CALLS = Stream(
     name="calls",

@@ -1,0 +1,240 @@
+"""Which rows are newest: set-based resolution over the touched days of one stream and source.
+
+Entities: the newest file that carries a key wins with all its rows of that key. Reports: for every day
+the newest report that speaks for it wins whole. Snapshots: the newest file is the table. Newest is the
+vendor's version, else the export time written in the file, else arrival, then name, then the later line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from connectors.contract import Stream
+
+_UTC_TIME = pa.timestamp("us", tz="UTC")
+# fsync waits for the disk, not for a core: side by side, the file system joins their commits.
+_SYNC_THREADS = 16
+
+
+class Merge:
+    """Set-based resolution of newest rows over the touched days of one stream and source."""
+
+    def __init__(self, stream: Stream, schema: pa.Schema, folder: Path, commit: str) -> None:
+        self._stream = stream
+        self._schema = schema
+        self._folder = folder
+        self._commit = commit
+        self._columns = ", ".join(_name(n) for n in schema.names)
+        event = stream.event_day
+        if event is None:
+            self._day = "'all'"
+        elif stream.column(event).type == "date":
+            self._day = f"coalesce(strftime({_name(event)}, '%Y-%m-%d'), 'undated')"
+        else:
+            self._day = f"coalesce(strftime({_name(event)} at time zone 'UTC', '%Y-%m-%d'), 'undated')"
+
+    def run(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        *,
+        live: list[str],
+        incoming: list[Path],
+        loads: set[str],
+        superseded: list[str],
+        coverage: list[dict[str, Any]],
+        newest: str,
+    ) -> tuple[list[str], dict[str, int]]:
+        """Write the touched days. Returns the new live file names and rows landed per load id."""
+        con.execute(f"create temp view incoming as from {_read(incoming)}")
+        spoken = {day for e in coverage if e["load_id"] in loads for day in _days(e["since"], e["until"])}
+        touched = live if self._stream.mode == "snapshot" else self._touched(con, live, superseded, spoken)
+        live_rows = (
+            f"from {_read([self._folder / name for name in touched])}"
+            if touched
+            else ("from incoming where false")
+        )
+        gone = ", ".join(f"'{sql(load_id)}'" for load_id in superseded) or "''"
+        con.execute(
+            f"create temp view candidates as select {self._columns} from ({live_rows}) "
+            f"where _load_id not in ({gone}) union all select {self._columns} from incoming"
+        )
+        match self._stream.mode:
+            case "snapshot":
+                winners = f"from candidates where _load_id = '{sql(newest)}'"
+            case "report":
+                winners = self._report_winners(con, coverage)
+            case _:
+                winners = self._entity_winners()
+        new, landed = self._write(con, winners)
+        return sorted({*live} - {*touched} | {*new}), landed
+
+    def _touched(
+        self, con: duckdb.DuckDBPyConnection, live: list[str], superseded: list[str], spoken: set[str]
+    ) -> list[str]:
+        """Names of the live files that hold a day, a key or a load that this batch changes."""
+        if not live:
+            return []
+        gone = ", ".join(f"'{sql(load_id)}'" for load_id in superseded) or "''"
+        days = {day for (day,) in con.execute(f"select distinct {self._day} from incoming").fetchall()}
+        # A printed range speaks for days without rows too: what older reports had there must go.
+        days |= spoken
+        touched = {name for name in live if name.split(".")[0] in days}
+        rest = [self._folder / name for name in live if name not in touched]
+        if rest:
+            keys = self._stream.group_key
+            same = " and ".join(f"live.{_name(k)} is not distinct from keys.{_name(k)}" for k in keys)
+            moved = f"exists (select 1 from keys where {same})" if self._stream.mode == "entity" else "false"
+            listed = ", ".join(_name(k) for k in keys)
+            con.execute(f"create temp table keys as select distinct {listed} from incoming")
+            found = con.execute(
+                f"select distinct filename from {_read(rest, filename=True)} as live "
+                f"where _load_id in ({gone}) or {moved}"
+            ).fetchall()
+            touched |= {Path(name).name for (name,) in found}
+        return sorted(touched)
+
+    def _entity_winners(self) -> str:
+        group = ", ".join(_name(k) for k in self._stream.group_key)
+        key = ", ".join(_name(k) for k in self._stream.primary_key)
+        newest = "_version_at, _arrived_at, _file_name, _row_number"
+        return (
+            f"from (from candidates qualify _load_id = first_value(_load_id) over "
+            f"(partition by {group} order by {_descending(newest)})) "
+            f"qualify row_number() over (partition by {key} order by {_descending(newest)}) = 1"
+        )
+
+    def _report_winners(self, con: duckdb.DuckDBPyConnection, coverage: list[dict[str, Any]]) -> str:
+        day = _name(str(self._stream.event_day))
+        keys = [_name(k) for k in self._stream.replaces]
+        con.register(
+            "coverage_rows",
+            pa.Table.from_pylist(
+                [
+                    {
+                        **{k: e["key"][k] for k in self._stream.replaces},
+                        "since": date.fromisoformat(e["since"]),
+                        "until": date.fromisoformat(e["until"]),
+                        "load_id": e["load_id"],
+                        "version_at": datetime.fromisoformat(e["version_at"]),
+                        "arrived_at": datetime.fromisoformat(e["arrived_at"]),
+                        "file_name": e["file_name"],
+                    }
+                    for e in coverage
+                ],
+                schema=pa.schema(
+                    [
+                        *(self._schema.field(k) for k in self._stream.replaces),
+                        pa.field("since", pa.date32()),
+                        pa.field("until", pa.date32()),
+                        pa.field("load_id", pa.string()),
+                        pa.field("version_at", _UTC_TIME),
+                        pa.field("arrived_at", _UTC_TIME),
+                        pa.field("file_name", pa.string()),
+                    ]
+                ),
+            ),
+        )
+        listed = ", ".join(keys)
+        con.execute(
+            f"create temp table speakers as select {listed}, covered.day, "
+            "max_by(load_id, (version_at, arrived_at, file_name, load_id)) as load_id from ("
+            f"select * exclude (since, until), "
+            "cast(unnest(generate_series(since, until, interval 1 day)) as date) as day from coverage_rows"
+            f") as covered group by {listed}, covered.day"
+        )
+        same = " and ".join(f"speakers.{k} is not distinct from candidates.{k}" for k in keys)
+        # Every row of the newest report is kept: two rows alike may be two hours of one campaign.
+        return (
+            "select candidates.* from candidates join speakers on "
+            f"{same} and speakers.day = candidates.{day} and speakers.load_id = candidates._load_id"
+        )
+
+    def _write(self, con: duckdb.DuckDBPyConnection, winners: str) -> tuple[list[str], dict[str, int]]:
+        reader = con.sql(
+            f"select {self._columns}, {self._day} as _day from ({winners}) "
+            "order by _day, _file_name, _row_number"
+        ).to_arrow_reader(100_000)
+        names: list[str] = []
+        landed: dict[str, int] = {}
+        writer: pq.ParquetWriter | None = None
+        day: str | None = None
+        try:
+            for batch in reader:
+                for load_id, count in _counts(batch.column("_load_id")):
+                    landed[load_id] = landed.get(load_id, 0) + count
+                rows = batch.drop_columns(["_day"]).cast(self._schema)
+                for value, start, stop in _runs(batch.column("_day")):
+                    if value != day:
+                        _close(writer)
+                        day = value
+                        names.append(f"{value}.{self._commit}.parquet")
+                        writer = pq.ParquetWriter(self._folder / names[-1], self._schema, compression="zstd")
+                    assert writer is not None
+                    writer.write_batch(rows.slice(start, stop - start))
+        finally:
+            _close(writer)
+        with ThreadPoolExecutor(_SYNC_THREADS) as pool:
+            list(pool.map(_sync, (self._folder / name for name in names)))
+        return names, landed
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def _close(writer: pq.ParquetWriter | None) -> None:
+    if writer is not None:
+        writer.close()
+
+
+def _counts(column: pa.Array[Any]) -> Iterator[tuple[str, int]]:
+    for item in pc.value_counts(column):
+        yield item["values"].as_py(), item["counts"].as_py()
+
+
+def _runs(column: pa.Array[Any]) -> Iterator[tuple[str, int, int]]:
+    """(value, start, stop) of equal neighbours in a sorted column."""
+    start = 0
+    # A sorted column's values come out in their order, so counts are lengths of runs.
+    for value, count in _counts(column):
+        yield value, start, start + count
+        start += count
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
+
+
+def _descending(columns: str) -> str:
+    return ", ".join(f"{column} desc" for column in columns.split(", "))
+
+
+def sql(value: object) -> str:
+    """The value as the inside of an SQL text literal."""
+    return str(value).replace("'", "''")
+
+
+def _read(paths: Iterable[Path], *, filename: bool = False) -> str:
+    listed = ", ".join(f"'{sql(path)}'" for path in paths)
+    # The folder source=<name> must not pass for a column: ad spend and sessions have one of that name.
+    return (
+        f"read_parquet([{listed}], union_by_name = true, "
+        f"filename = {str(filename).lower()}, hive_partitioning = false)"
+    )
+
+
+def _days(since: str, until: str) -> Iterator[str]:
+    first = date.fromisoformat(since)
+    for offset in range((date.fromisoformat(until) - first).days + 1):
+        yield (first + timedelta(days=offset)).isoformat()
