@@ -1,0 +1,7 @@
+select
+    source_name,
+    practitioner_id,
+    identifiers,
+    name,
+    is_active
+from {{ source('fhir', 'practitioners') }}

@@ -1,0 +1,9 @@
+select
+    source_name,
+    click_id,
+    click_id_type,
+    clicked_on,
+    source,
+    account,
+    campaign_id
+from {{ source('mapped_file', 'ad_clicks') }}

@@ -1,0 +1,5 @@
+select
+    source_name,
+    alias,
+    campaign
+from {{ source('mapped_file', 'campaign_aliases') }}

@@ -1,0 +1,6 @@
+select
+    source_name,
+    rate_date,
+    currency,
+    rate
+from {{ source('mapped_file', 'fx_rates') }}

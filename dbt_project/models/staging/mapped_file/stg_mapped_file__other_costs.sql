@@ -1,0 +1,11 @@
+select
+    source_name,
+    cost_id,
+    channel,
+    source,
+    campaign,
+    starts_on,
+    ends_on,
+    amount,
+    currency
+from {{ source('mapped_file', 'other_costs') }}

@@ -1,0 +1,4 @@
+{{ union_reference('campaign_aliases', {
+    'alias': 'varchar',
+    'campaign': 'varchar',
+}) }}

@@ -1,0 +1,3 @@
+{{ union_reference('own_numbers', {
+    'phone_key': 'varchar',
+}) }}

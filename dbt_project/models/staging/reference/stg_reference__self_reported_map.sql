@@ -1,0 +1,4 @@
+{{ union_reference('self_reported_map', {
+    'text': 'varchar',
+    'channel': 'varchar',
+}) }}
