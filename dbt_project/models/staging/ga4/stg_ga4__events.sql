@@ -40,7 +40,6 @@ select
     collected_content,
     collected_term,
     collected_gclid,
-    ads_customer_id,
     ads_campaign_id,
     ads_campaign,
     manual_source,
