@@ -1,0 +1,1 @@
+"""The Dagster assets: what lands, what dbt builds, what is published."""
