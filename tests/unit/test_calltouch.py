@@ -253,6 +253,12 @@ def test_a_field_nobody_knows_is_named_and_the_call_lands(tmp_path: Path) -> Non
     assert len(found.landed) == 1
 
 
+def test_tags_that_were_not_filled_in_are_noted(tmp_path: Path) -> None:
+    found = calls(tmp_path, CALL | {"url": "https://c.example/?utm_campaign={campaign_id}"})
+    assert found.landed[0]["utm_campaign"] is None
+    assert "1 calls have a tag" in found.log.notes[0]
+
+
 def test_odd_shapes_inside_a_call_do_not_stop_the_file(tmp_path: Path) -> None:
     odd = {"callTags": {"type": "X"}, "yandexDirect": "none", "callbackInfo": [], "url": 5, "manager": {}}
     row = calls(tmp_path, CALL | odd).landed[0]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -167,6 +168,33 @@ def test_a_campaign_called_total_in_the_middle_is_a_campaign(tmp_path: Path) -> 
         tmp_path, HEAD + columns + "2024-03-01,Total: body scan,EUR,7.00\n2024-03-01,Brand,EUR,1.00\n"
     )
     assert [row["campaign_name"] for row in found.landed] == ["Total: body scan", "Brand"]
+
+
+def test_a_campaign_called_total_at_the_end_is_a_campaign_unless_totals_follow(tmp_path: Path) -> None:
+    rows = (
+        HEAD
+        + "Day,Campaign,Currency code,Cost\n2024-03-01,Brand,EUR,1.00\n2024-03-01,Total: body scan,EUR,7.00\n"
+    )
+    assert [row["cost"] for row in spend(tmp_path, rows).landed] == [Decimal(1), Decimal(7)]
+    # behind it real totals begin: which is which cannot be told, and the sum gives it away
+    assert "rows are missing" in refusal(tmp_path, rows + ",Total: Campaigns,EUR,8.00\n")
+
+
+@pytest.mark.parametrize("mark", [".", ","])
+def test_the_xlsx_download_gives_the_same_rows(tmp_path: Path, mark: str) -> None:
+    plain = spend(tmp_path, HEAD + COLUMNS + '2024-03-01,Enabled,Brand,Search,EUR,12.50,3,"1,024"\n')
+    book = openpyxl.Workbook()
+    page = book.active
+    assert page is not None
+    page.append(["Campaign report"])
+    page.append(["March 1, 2024 - March 3, 2024"])
+    page.append(COLUMNS.strip().split(","))
+    page.append([datetime(2024, 3, 1), "Enabled", "Brand", "Search", "EUR", 12.5, 3, 1024])
+    path = tmp_path / "report.xlsx"
+    book.save(path)
+    found = read(CONNECTOR, path, "ad_spend", account="main", decimal=mark)
+    assert found.landed == plain.landed
+    assert found.log.covers == plain.log.covers
 
 
 def test_rows_that_fall_short_of_the_printed_total_are_refused(tmp_path: Path) -> None:

@@ -108,7 +108,9 @@ def test_tags_that_are_personal_or_empty_are_not_kept(value: str | None) -> None
     assert clean_tag(value) is None
 
 
-@pytest.mark.parametrize("value", ["38996725681", "(direct)", "spring-2024", "<2025", "ent 2024"])
+@pytest.mark.parametrize(
+    "value", ["38996725681", "(direct)", "spring-2024", "<2025", "ent 2024", "2024.03.01-2024.03.31"]
+)
 def test_ordinary_tags_are_kept(value: str) -> None:
     assert clean_tag(value) == value
 

@@ -1,0 +1,239 @@
+"""Published tables against the simulator's truth, cell by cell.
+
+python -m tests.truth.comparison WAREHOUSE.duckdb TRUTH_FOLDER     prints the differences
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+Row = dict[str, Any]
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Table:
+    """How one published table is compared. Counts and money exactly, `floats` to 1e-9 relative.
+
+    `per_shared` is money per new patient where patients are shared among rows: rounded to the cent from the
+    truth's exact figure, as far as credits that are exact to 1e-9 give it.
+    `shared_money` is money that a model divides among rows: no row may be a whole cent off its exact figure,
+    and the sum over each value of `conserved` must be exact to the cent.
+    """
+
+    relation: str
+    keys: tuple[str, ...]
+    floats: tuple[str, ...] = ()
+    per_shared: tuple[str, ...] = ()
+    shared_money: tuple[str, ...] = ()
+    conserved: tuple[str, ...] = ()
+    moments: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    empty_text: tuple[str, ...] = ()
+    where: str = "true"
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+
+PLACE = ("channel", "source", "campaign")
+TABLES: Mapping[str, Table] = {
+    "cost_per_call": Table("marts.cost_per_call", ("month", *PLACE)),
+    "cost_per_patient": Table(
+        "marts.cost_per_patient",
+        ("month", *PLACE),
+        floats=(
+            "new_patients",
+            "repeat_patients",
+            "linked_share",
+            "cost_to_revenue",
+            "roas",
+            "romi",
+            "roas_to_date",
+        ),
+    ),
+    "clv_by_first_doctor": Table(
+        "marts.clv_by_first_doctor",
+        ("doctor", "branch", "cohort"),
+        floats=("repeat_rate", "visits_per_patient", "first_visit_revenue_share", "avg_rating"),
+    ),
+    "attribution_comparison": Table(
+        "marts.attribution_comparison",
+        ("month", "month_basis", "attribution_model", *PLACE),
+        floats=("new_patients",),
+        per_shared=("cost_per_patient",),
+        shared_money=("revenue_to_date",),
+        conserved=("month_basis", "attribution_model"),
+    ),
+    "monthly_summary": Table("marts.monthly_summary", ("month",)),
+    "coverage": Table("marts.coverage", ("measure", "item", "unit"), floats=("share",), empty_text=("item",)),
+    "patient_journeys": Table(
+        "journeys.patient_journeys",
+        ("patient_id",),
+        moments=("first_visit_at", "converted_at", "first_touch_at"),
+    ),
+    "journey_touches": Table(
+        "journeys.journey_touches",
+        ("patient_id", "touched_at"),
+        moments=("touched_at",),
+    ),
+    "attribution_credits": Table(
+        "journeys.attribution_credits",
+        ("patient_id", "attribution_model", "touched_at"),
+        floats=("credit",),
+        moments=("touched_at",),
+        where="credit > 0",
+    ),
+    "contacts": Table(
+        "conformed.contacts",
+        ("contact_id",),
+        moments=("contacted_at", "recovered_at"),
+    ),
+}
+
+
+def read_truth(folder: Path, name: str) -> list[Row]:
+    """The rows of one of the truth's tables, as text; empty text is None."""
+    with (folder / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
+        return [{key: value or None for key, value in row.items()} for row in csv.DictReader(stream)]
+
+
+def read_published(warehouse: duckdb.DuckDBPyConnection, table: Table, columns: Iterable[str]) -> list[Row]:
+    """The same columns of the published table."""
+    wanted = [*columns]
+    found = warehouse.execute(
+        f"select {', '.join(map(_quoted, wanted))} from {table.relation} where {table.where}"
+    ).fetchall()
+    return [dict(zip(wanted, row, strict=True)) for row in found]
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def differences(warehouse: duckdb.DuckDBPyConnection, folder: Path, name: str) -> list[str]:
+    """One line for every row or cell that differs; empty when the table is exactly what it must be."""
+    table = TABLES[name]
+    expected = read_truth(folder, name)
+    columns = [column for column in expected[0] if column not in table.left_out]
+    published = read_published(warehouse, table, columns)
+    ours = _by_key(table, expected)
+    theirs = _by_key(table, published)
+    found = [
+        f"{name}: twice {_shown(key)}"
+        for key, rows in theirs.items()
+        if len(rows) != len(ours.get(key, rows))
+    ]
+    found += [
+        f"{name}: missing {_shown(key)} {_brief(rows[0])}" for key, rows in ours.items() if key not in theirs
+    ]
+    found += [
+        f"{name}: unexpected {_shown(key)} {_brief(rows[0])}"
+        for key, rows in theirs.items()
+        if key not in ours
+    ]
+    for key in ours.keys() & theirs.keys():
+        mine, other = ours[key][0], theirs[key][0]
+        for column in columns:
+            if column not in table.keys and not _equal(table, column, mine, other):
+                found.append(f"{name}: {_shown(key)} {column}: expected {mine[column]}, is {other[column]}")
+    return found + _unconserved(table, name, expected, published)
+
+
+def _by_key(table: Table, rows: Iterable[Row]) -> dict[tuple[Any, ...], list[Row]]:
+    found: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        key = tuple(
+            _moment(row[c])
+            if c in table.moments
+            else _text(row[c]) or ("" if c in table.empty_text else None)
+            for c in table.keys
+        )
+        found.setdefault(key, []).append(row)
+    return found
+
+
+def _equal(table: Table, column: str, mine: Row, other: Row) -> bool:
+    expected, found = mine[column], other[column]
+    if expected is None or found is None:
+        return expected is found
+    if column in table.floats:
+        return math.isclose(float(expected), float(found), rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    if column in table.per_shared:
+        slack = float(expected) * 1e-9 / float(mine["new_patients"])
+        return abs(float(found) - float(expected)) <= 0.005 + TOLERANCE + slack
+    if column in table.shared_money:
+        return abs(Decimal(str(found)) - Decimal(expected)) < Decimal("0.01")
+    if column in table.moments:
+        return _moment(expected) == _moment(found)
+    if isinstance(found, bool):
+        return expected == str(found)
+    if isinstance(found, (int, float, Decimal)):
+        return Decimal(expected) == Decimal(str(found))
+    return expected == _text(found)
+
+
+def _unconserved(table: Table, name: str, expected: list[Row], published: list[Row]) -> list[str]:
+    found = []
+    for column in table.shared_money:
+        sums: dict[tuple[str, ...], list[Decimal]] = {}
+        for side, rows in enumerate((expected, published)):
+            for row in rows:
+                group = tuple(str(row[c]) for c in table.conserved)
+                sums.setdefault(group, [Decimal(0), Decimal(0)])[side] += Decimal(str(row[column] or 0))
+        found += [
+            f"{name}: {column} of {group} sums to {theirs}, not {ours.quantize(Decimal('0.01'))}"
+            for group, (ours, theirs) in sums.items()
+            if ours.quantize(Decimal("0.01")) != theirs
+        ]
+    return found
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _moment(value: Any) -> datetime | None:
+    if value is None:
+        return None
+    return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
+
+
+def _shown(key: tuple[Any, ...]) -> str:
+    return "/".join("-" if part is None else str(part) for part in key)
+
+
+def _brief(row: Row) -> str:
+    return ", ".join(f"{key}={value}" for key, value in row.items() if value not in (None, 0, "0", "0.00"))[
+        :300
+    ]
+
+
+def open_published(path: Path) -> duckdb.DuckDBPyConnection:
+    """A published warehouse, read only, in UTC."""
+    connection = duckdb.connect(str(path), read_only=True)
+    connection.execute("set timezone = 'UTC'")
+    return connection
+
+
+def main() -> None:
+    """Print how a warehouse differs from the truth."""
+    warehouse, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    limit = int(sys.argv[3]) if len(sys.argv) > 3 else 15
+    with open_published(warehouse) as connection:
+        for name in TABLES:
+            found = differences(connection, folder, name)
+            print(f"{name}: {len(found)} differences")
+            print("\n".join(f"  {line}" for line in found[:limit]))
+
+
+if __name__ == "__main__":
+    main()
