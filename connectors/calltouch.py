@@ -120,7 +120,7 @@ class Calltouch(Connector[CalltouchOptions]):
         if head.get("pageTotal", 0) > 1:
             log.notes.append(f"page {head.get('page')} of {head['pageTotal']}")
         region = source.clinic_phone_region
-        count = strangers = 0
+        count = strangers = macros = 0
         for number, call in file.json_items(prefix):
             if not isinstance(call, dict) or "callId" not in call:
                 raise FileRefused(_not_calls(file, number, call))
@@ -129,12 +129,16 @@ class Calltouch(Connector[CalltouchOptions]):
                 strangers += 1
             if not call.keys() <= _KNOWN:
                 log.unknown_columns.update(call.keys() - _KNOWN)
-            yield _row(number, call, region)
+            row, has_macro = _row(number, call, region)
+            macros += has_macro
+            yield row
         if strangers:
             log.notes.append(
                 f"`date` of {strangers} of the first {min(count, _CHECKED_FOR_ZONE)} calls is not "
                 f"`timestamp` in {source.zone.key}; `timestamp` was taken (set `timezone:` of the source)"
             )
+        if macros:
+            log.notes.append(f"{macros} calls have a tag that the ad platform did not fill in ({{…}})")
         expected = _expected(head)
         if expected is not None and count < expected:
             raise FileRefused(
@@ -197,7 +201,7 @@ def _agrees(call: dict[str, Any], zone: ZoneInfo) -> bool:
     return datetime.fromtimestamp(epoch, zone).strftime("%d/%m/%Y %H:%M:%S") == written
 
 
-def _row(number: int, call: dict[str, Any], region: str) -> Row:
+def _row(number: int, call: dict[str, Any], region: str) -> tuple[Row, bool]:
     get = call.get
     called_at, refused = _moment(get("timestamp"))
     call_id, site_id = _text(get("callId")), _text(get("siteId"))
@@ -247,7 +251,7 @@ def _row(number: int, call: dict[str, Any], region: str) -> Row:
         "pbx_ref": _text(get("callReferenceId")),
         "callback_ref": _callback(get("callbackInfo")),
     }
-    return Row(number, values, refused)
+    return Row(number, values, refused), page.has_macro
 
 
 def _moment(raw: Any) -> tuple[datetime | None, tuple[str, str] | None]:

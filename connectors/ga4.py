@@ -64,7 +64,6 @@ EVENTS = Stream(
         Column("collected_content", "text", f"manual_content {_COLLECTED}"),
         Column("collected_term", "text", f"manual_term {_COLLECTED}"),
         Column("collected_gclid", "text", f"gclid {_COLLECTED}"),
-        Column("ads_customer_id", "text", "customer_id of the session's google_ads_campaign."),
         Column("ads_campaign_id", "text", "campaign_id of the session's google_ads_campaign."),
         Column("ads_campaign", "text", "campaign_name of the session's google_ads_campaign."),
         Column("manual_source", "text", f"source {_MANUAL}"),
@@ -145,9 +144,11 @@ class Ga4(Connector[Ga4Options]):
         if first != "{":
             raise FileRefused(f"{file.name}: is not newline-delimited JSON; {_REMEDY}")
         without_ids = macros = rows = 0
+        is_first = True
         for number, event in file.json_lines():
-            if number == 1 and not {"event_name", "event_timestamp"} <= event.keys():
-                raise FileRefused(f"{file.name}: line 1 is no GA4 event; {_REMEDY}")
+            if is_first and not {"event_name", "event_timestamp"} <= event.keys():
+                raise FileRefused(f"{file.name}: line {number} is no GA4 event; {_REMEDY}")
+            is_first = False
             if not event.keys() <= _KNOWN:
                 log.unknown_columns.update(event.keys() - _KNOWN)
             try:
@@ -259,7 +260,7 @@ _COLLECTED_TAGS = (
     ("term", "manual_term"),
     ("gclid", "gclid"),
 )
-_ADS_TAGS = (("customer_id", "customer_id"), ("campaign_id", "campaign_id"), ("campaign", "campaign_name"))
+_ADS_TAGS = (("campaign_id", "campaign_id"), ("campaign", "campaign_name"))
 _CAMPAIGN_TAGS = (
     ("source", "source"),
     ("medium", "medium"),

@@ -271,7 +271,7 @@ class _Report:
         width = self._find_header(table)
         held: list[tuple[int, list[str]]] = []
         for number, cells in table:
-            texts = ["" if cell is None else str(cell).strip() for cell in cells]
+            texts = [self._text(cell) for cell in cells]
             if not any(texts):
                 self._log.skip("blank line")
                 continue
@@ -283,13 +283,32 @@ class _Report:
                 yield self._row(*early, width)
             held.clear()
             yield self._row(number, texts, width)
+        if all(self._is_dated(texts) for _, texts in held):
+            # Totals of days come with one over all days; without it these are campaigns of that name.
+            for last in held:
+                yield self._row(*last, width)
+            held.clear()
         self._totals(held)
+
+    def _text(self, cell: Cell) -> str:
+        """A cell as the CSV download prints it; an XLSX holds numbers and dates."""
+        if cell is None:
+            return ""
+        if isinstance(cell, datetime):
+            return cell.date().isoformat()
+        if isinstance(cell, float):
+            return str(cell).replace(".", self._source.decimal)
+        return str(cell).strip()
+
+    def _is_dated(self, texts: list[str]) -> bool:
+        day = self._cell(texts, "spend_date")
+        return day is not None and self._day(day) is not None
 
     def _find_header(self, table: Iterator[tuple[int, list[Cell]]]) -> int:
         """Read up to the header and note where the columns are. Returns its width."""
         above: list[str] = []
         for number, cells in table:
-            texts = ["" if cell is None else str(cell).strip() for cell in cells]
+            texts = [self._text(cell) for cell in cells]
             for language in LANGUAGES:
                 at, unknown = _match(texts, language)
                 if "cost" in at and len(at) > 1:

@@ -30,7 +30,7 @@ _EXTENSION = re.compile(r"(?:доб|вн|ext|extension|x|#|kl|lok)\.?\s*\d+\s*$"
 # A leading label ("моб.", "tel:") is not a mask; letters or stars within the digits are.
 _LABEL = re.compile(r"^\s*[^\W\d_]+[.:]?\s*")
 _MASKED = re.compile(r"[*xхX#•?_]|[^\W\d_]")
-RUINED_NUMBER = re.compile(r"^\s*\d+[.,]\d+E\+?\d+\s*$", re.IGNORECASE)
+RUINED_NUMBER = re.compile(r"^\s*\d+(?:[.,]\d+)?E\+?\d+\s*$", re.IGNORECASE)
 
 
 class Privacy:

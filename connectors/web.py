@@ -38,6 +38,8 @@ _DIGITS = re.compile(r"\d{1,20}")
 _PHONE_LIKE = re.compile(r"\+\d[\d\s().\-]{8,}|\(?\d{1,4}[\s().\-]+[\d\s().\-]{6,}\d")
 _PHONE_SEGMENT = re.compile(r"\+?[\d().\-\s]{9,}")
 _FEWEST_DIGITS = 9
+# `2024-03-01 - 2024-03-31` is a campaign's name.
+_DATED = re.compile(r"(?:19|20)\d\d[.\-]\d\d")
 _LONGEST = 500
 
 
@@ -105,7 +107,9 @@ def clean_tag(value: str | None) -> str | None:
     if not value:
         return None
     text = value.strip()
-    if not text or "@" in text or _MACRO.match(text) or _PHONE_LIKE.fullmatch(text):
+    if not text or "@" in text or _MACRO.match(text):
+        return None
+    if _PHONE_LIKE.fullmatch(text) and not _DATED.match(text):
         return None
     if "\ufffd" in text:  # escapes of another code page: no name is better than a wrong one
         return None
