@@ -1,83 +1,198 @@
--- No join of the conformed layer drops or doubles a row, and spreading and folding lose nothing: each measure is
--- the same before and after.
-with measures as (
+-- No join of the conformed layer drops or doubles a row, and spreading and folding lose nothing: what goes in
+-- is what comes out.
+with tallies as (
     select
         'ad_spend rows' as measure,
-        (select count(*) from {{ ref('all_ad_spend') }}) as before,
-        (select count(*) from {{ ref('ad_spend') }}) as after
+        count(*) as tally
+    from {{ ref('all_ad_spend') }}
 
     union all
 
     select
-        'ad_spend cost_native' as measure,
-        (select coalesce(sum(cost_native), 0) from {{ ref('all_ad_spend') }}) as before,
-        (select coalesce(sum(cost_native), 0) from {{ ref('ad_spend') }}) as after
+        'ad_spend rows' as measure,
+        -count(*) as tally
+    from {{ ref('ad_spend') }}
 
     union all
 
     select
-        'other_costs cost_native' as measure,
-        (select coalesce(sum(amount), 0) from {{ ref('all_other_costs') }}) as before,
-        (select coalesce(sum(cost_native), 0) from {{ ref('other_costs') }}) as after
+        'ad_spend money' as measure,
+        coalesce(sum(cost_native), 0) as tally
+    from {{ ref('all_ad_spend') }}
 
     union all
 
     select
-        'daily_costs cost' as measure,
-        (select coalesce(sum(cost), 0) from {{ ref('ad_spend') }} where is_of_record)
-        + (select coalesce(sum(cost), 0) from {{ ref('other_costs') }}) as before,
-        (select coalesce(sum(cost), 0) from {{ ref('daily_costs') }}) as after
+        'ad_spend money' as measure,
+        -coalesce(sum(cost_native), 0) as tally
+    from {{ ref('ad_spend') }}
+
+    union all
+
+    select
+        'other_costs money' as measure,
+        coalesce(sum(amount), 0) as tally
+    from {{ ref('all_other_costs') }}
+
+    union all
+
+    select
+        'other_costs money' as measure,
+        -coalesce(sum(cost_native), 0) as tally
+    from {{ ref('other_costs') }}
 
     union all
 
     select
         'web_sessions rows' as measure,
-        (select count(*) from {{ ref('session_rows') }}) as before,
-        (select count(*) from {{ ref('web_sessions') }}) as after
+        count(*) as tally
+    from {{ ref('session_rows') }}
 
     union all
 
     select
-        'calls rows' as measure,
-        (select count(*) from {{ ref('all_calls') }}) as before,
-        (select count(*) from {{ ref('calls') }}) + (select count(*) from {{ ref('pbx_folds') }}) as after
-
-    union all
-
-    select
-        'contacts rows' as measure,
-        (select count(*) from {{ ref('contact_candidates') }}) as before,
-        (select count(*) from {{ ref('contacts') }}) + (select count(*) from {{ ref('contact_folds') }}) as after
+        'web_sessions rows' as measure,
+        -count(*) as tally
+    from {{ ref('web_sessions') }}
 
     union all
 
     select
         'appointments rows' as measure,
-        (select count(*) from {{ ref('all_appointments') }}) as before,
-        (select count(*) from {{ ref('appointments') }}) as after
+        count(*) as tally
+    from {{ ref('all_appointments') }}
+
+    union all
+
+    select
+        'appointments rows' as measure,
+        -count(*) as tally
+    from {{ ref('appointments') }}
 
     union all
 
     select
         'visits rows' as measure,
-        (select count(*) from {{ ref('all_visits') }}) as before,
-        (select count(*) from {{ ref('visits') }}) as after
+        count(*) as tally
+    from {{ ref('all_visits') }}
 
     union all
 
     select
-        'visit_lines amount_native' as measure,
-        (select coalesce(sum(amount), 0) from {{ ref('all_visit_lines') }}) as before,
-        (select coalesce(sum(amount_native), 0) from {{ ref('visit_lines') }}) as after
+        'visits rows' as measure,
+        -count(*) as tally
+    from {{ ref('visits') }}
 
     union all
 
     select
-        'payments amount_native' as measure,
-        (select coalesce(sum(amount), 0) from {{ ref('all_payments') }}) as before,
-        (select coalesce(sum(amount_native), 0) from {{ ref('payments') }}) as after
+        'visit_lines rows' as measure,
+        count(*) as tally
+    from {{ ref('all_visit_lines') }}
+
+    union all
+
+    select
+        'visit_lines rows' as measure,
+        -count(*) as tally
+    from {{ ref('visit_lines') }}
+
+    union all
+
+    select
+        'payments rows' as measure,
+        count(*) as tally
+    from {{ ref('all_payments') }}
+
+    union all
+
+    select
+        'payments rows' as measure,
+        -count(*) as tally
+    from {{ ref('payments') }}
+
+    union all
+
+    select
+        'payments money' as measure,
+        coalesce(sum(amount), 0) as tally
+    from {{ ref('all_payments') }}
+
+    union all
+
+    select
+        'payments money' as measure,
+        -coalesce(sum(amount_native), 0) as tally
+    from {{ ref('payments') }}
+
+    union all
+
+    select
+        'calls rows' as measure,
+        count(*) as tally
+    from {{ ref('all_calls') }}
+
+    union all
+
+    select
+        'calls rows' as measure,
+        -count(*) as tally
+    from {{ ref('calls') }}
+
+    union all
+
+    select
+        'calls rows' as measure,
+        -count(*) as tally
+    from {{ ref('pbx_folds') }}
+
+    union all
+
+    select
+        'contacts rows' as measure,
+        count(*) as tally
+    from {{ ref('contact_candidates') }}
+
+    union all
+
+    select
+        'contacts rows' as measure,
+        -count(*) as tally
+    from {{ ref('contacts') }}
+
+    union all
+
+    select
+        'contacts rows' as measure,
+        -count(*) as tally
+    from {{ ref('contact_folds') }}
+
+    union all
+
+    select
+        'daily_costs money' as measure,
+        coalesce(sum(cost), 0) as tally
+    from {{ ref('ad_spend') }}
+    where is_of_record
+
+    union all
+
+    select
+        'daily_costs money' as measure,
+        coalesce(sum(cost), 0) as tally
+    from {{ ref('other_costs') }}
+
+    union all
+
+    select
+        'daily_costs money' as measure,
+        -coalesce(sum(cost), 0) as tally
+    from {{ ref('daily_costs') }}
 )
 
-select *
-from measures
-where before <> after
+select
+    measure,
+    sum(tally) as lost
+from tallies
+group by measure
+having sum(tally) <> 0

@@ -7,7 +7,7 @@ with names as (
     select trim(campaign) as campaign from {{ ref('stg_reference__campaign_map') }}
 ),
 
-map as (
+mapped as (
     select
         lower(trim(campaign)) as name_key,
         min(nullif(trim(branch), '')) as branch,
@@ -19,9 +19,9 @@ map as (
 
 select
     names.campaign,
-    map.branch,
-    map.service_line,
-    map.budget_role
+    mapped.branch,
+    mapped.service_line,
+    mapped.budget_role
 from names
-inner join map
-    on lower(names.campaign) = map.name_key
+inner join mapped
+    on lower(names.campaign) = mapped.name_key

@@ -1,4 +1,4 @@
-with map as (
+with mapped as (
     select
         lower(trim(campaign)) as name_key,
         min(branch) as branch,
@@ -14,11 +14,11 @@ select
     campaigns.campaign,
     campaigns.campaign_type,
     campaigns.channel,
-    map.branch,
-    map.service_line,
+    mapped.branch,
+    mapped.service_line,
     campaigns.last_spend_date
 from {{ ref('ad_campaigns') }} as campaigns
-left join map
-    on lower(campaigns.campaign) = map.name_key
+left join mapped
+    on lower(campaigns.campaign) = mapped.name_key
 -- spend that names no campaign is in ad_spend
 where campaigns.campaign is not null

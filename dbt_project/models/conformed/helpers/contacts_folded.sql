@@ -3,6 +3,7 @@ with members as (
     select
         folds.into_contact_id,
         candidates.*,
+        origins.channel not in ('direct', 'unassigned') as is_origin_known,
         row_number() over (
             partition by folds.into_contact_id
             order by candidates.contacted_at, candidates.contact_id
@@ -10,6 +11,8 @@ with members as (
     from {{ ref('contact_folds') }} as folds
     inner join {{ ref('contact_candidates') }} as candidates
         on folds.contact_id = candidates.contact_id
+    inner join {{ ref('origins') }} as origins
+        on candidates.origin_key = origins.origin_key
 ),
 
 added as (
@@ -17,7 +20,7 @@ added as (
         into_contact_id,
         {%- for column in [
             'phone_key', 'email_key', 'visitor_id', 'user_ref', 'session_ref', 'operator', 'branch', 'talk_s',
-            'appointment_ref',
+            'appointment_ref', 'tracking_number_no',
         ] %}
         min_by({{ column }}, member_rank) filter (where {{ column }} is not null) as {{ column }},
         {%- endfor %}
@@ -26,6 +29,8 @@ added as (
         ] %}
         bool_or({{ flag }}) as {{ flag }},
         {%- endfor %}
+        -- what the lead's form knows of where the person came from, if the contact itself knows nothing
+        min_by(origin_key, member_rank) filter (where is_origin_known) as origin_key,
         -- one attempt that reached the person is enough
         bool_and(is_missed) filter (where contact_kind <> 'lead') as is_missed
     from members
@@ -52,11 +57,19 @@ select
             then coalesce(contacts.{{ flag }}, false) or coalesce(added.{{ flag }}, false)
     end as {{ flag }},
     {%- endfor %}
-    contacts.is_missed and coalesce(added.is_missed, true) as is_missed,
+    case
+        when contacts.is_missed is null then added.is_missed
+        else contacts.is_missed and coalesce(added.is_missed, true)
+    end as is_missed,
     contacts.contact_ref,
-    contacts.tracking_number_no,
-    contacts.origin_key
+    coalesce(contacts.tracking_number_no, added.tracking_number_no) as tracking_number_no,
+    case
+        when origins.channel in ('direct', 'unassigned') then coalesce(added.origin_key, contacts.origin_key)
+        else contacts.origin_key
+    end as origin_key
 from {{ ref('contact_candidates') }} as contacts
+inner join {{ ref('origins') }} as origins
+    on contacts.origin_key = origins.origin_key
 left join added
     on contacts.contact_id = added.into_contact_id
 where not exists (

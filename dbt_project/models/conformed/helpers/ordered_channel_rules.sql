@@ -47,7 +47,8 @@ select
             campaign,
             campaign_type,
             referrer,
-            click_id_type
+            click_id_type,
+            is_brand
     ) as rule_no,
     precedence = 0 as is_own,
     priority,
