@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from pipelines.config import Clinic
+from pipelines.config import Clinic, load_clinic
 from pipelines.publish import build_path
 
 PROJECT_DIR = Path(__file__).resolve().parents[1] / "dbt_project"
@@ -195,3 +195,9 @@ def _about(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
     if attached is not None:
         return f"{attached['schema']}.{attached['name']}"
     return str(node["config"].get("meta", {}).get("dagster", {}).get("ref", {}).get("name", ""))
+
+
+if __name__ == "__main__":
+    # For dbt by hand: --vars "$(python -m pipelines.dbt [clinic.yaml [data-dir]])".
+    _config, _data = (sys.argv[1:] + ["clinic.yaml", "data"][len(sys.argv) - 1 :])[:2]
+    print(variables(load_clinic(Path(_config), Path(_data))))  # noqa: T201

@@ -57,6 +57,11 @@ def test_the_documented_example_reads_clean(name: str) -> None:
             "priority,source,channel\n1,goo(gle,maps\n",
             [":2: source: 'goo(gle' is not a regular expression"],
         ),
+        (
+            "channel_rules",
+            "priority,source,channel\n1,goo(?=gle),maps\n",
+            [":2: source: 'goo(?=gle)' is not a regular expression"],
+        ),
         ("patient_merges", "patient_id,into_patient_id\na,b\na,c\n", [":3: patient_id as on line 2"]),
     ],
 )
