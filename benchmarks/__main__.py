@@ -30,7 +30,8 @@ _MEASURE = """
 import json, resource, subprocess, sys
 done = subprocess.run(sys.argv[2:], stdout=open(sys.argv[1], "w"), stderr=subprocess.STDOUT)
 peak = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(json.dumps({"exit": done.returncode, "peak_mb": peak.ru_maxrss / 1024, "cpu_s": peak.ru_utime + peak.ru_stime}))
+cpu_s = peak.ru_utime + peak.ru_stime
+print(json.dumps({"exit": done.returncode, "peak_mb": peak.ru_maxrss / 1024, "cpu_s": cpu_s}))
 """
 
 

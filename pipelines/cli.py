@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -100,24 +101,28 @@ def demo(
 
     Example:  firstvisit demo --scale 0.2
     """
+    from pipelines import dbt
     from pipelines.config import load_clinic
     from pipelines.progress import display
     from simulator import simulate
+    from simulator.config import CLINIC_YAML
 
     console = _console()
     folder = _place(context).data_dir / "demo"
     _clear_demo(folder)
-    with display(console) as listener:
-        listener.stage("simulating", f"18 months of an artificial clinic, seed {seed}, scale {scale:g}")
-        made = simulate(folder, seed=seed, scale=scale)
-        listener.finished("exports of an artificial clinic", note=str(made.data_dir / "inbox"))
+    folder.mkdir(parents=True, exist_ok=True)
+    # First, so that an interrupted demo is still known as one.
     (folder / _DEMO_MARK).touch()
-    clinic = load_clinic(made.config, made.data_dir)
-    where = f"firstvisit --config {made.config} --data-dir {made.data_dir}"
-    _run(clinic, console, wait=0)
-    console.print(
-        Text(f"  {where} ui", style="cyan"), Text("shows the lineage in the browser"), soft_wrap=True
-    )
+    config = folder / "clinic.yaml"
+    config.write_text(CLINIC_YAML, encoding="utf-8")
+    with display(console) as listener, ThreadPoolExecutor(max_workers=1) as beside:
+        listener.stage("simulating", f"18 months of an artificial clinic, seed {seed}, scale {scale:g}")
+        # dbt reads its project in a process of its own, which a second processor can do meanwhile.
+        parsed = beside.submit(dbt.prepare_manifest, load_clinic(config, folder / "data"))
+        made = simulate(folder, seed=seed, scale=scale)
+        listener.finished("exports of an artificial clinic")
+        parsed.result()
+    _run(load_clinic(made.config, made.data_dir), console, wait=0)
 
 
 @app.command()
@@ -263,10 +268,11 @@ def ui(
     """Lineage, runs, checks and schedule in the browser, on this machine only.
 
     Runs the nightly schedule (03:00 in the clinic's zone) and the inbox sensor as long as it is open.
+    Without a clinic.yaml it shows the demo.
     """
     from pipelines.ui import serve
 
-    clinic = _clinic(context)
+    clinic = _clinic_or_demo(context)
     console = _console()
     console.print(Text("starting …", style="dim"))
 
@@ -351,6 +357,17 @@ def _clinic(context: typer.Context) -> Clinic:
     return load_clinic(where.config, where.data_dir)
 
 
+def _clinic_or_demo(context: typer.Context) -> Clinic:
+    """The clinic; where there is no configuration yet, the demo."""
+    from pipelines.config import load_clinic
+
+    where = _place(context)
+    demo_dir = where.data_dir / "demo"
+    if not where.config.exists() and (demo_dir / _DEMO_MARK).exists():
+        return load_clinic(demo_dir / "clinic.yaml", demo_dir / "data")
+    return load_clinic(where.config, where.data_dir)
+
+
 def _run(clinic: Clinic, console: Console, *, wait: float) -> None:
     """Run the job and close with its summary. Exits unless everything went well."""
     from pipelines.run import run_nightly
@@ -358,7 +375,8 @@ def _run(clinic: Clinic, console: Console, *, wait: float) -> None:
 
     outcome = run_nightly(clinic, console, wait=wait)
     if outcome.interrupted:
-        _complain("interrupted; nothing was published, and the next run starts as if this one had not been")
+        what = "after it had published" if outcome.published else "nothing was published"
+        _complain(f"interrupted; {what}, and the next run starts as if this one had not been")
         raise typer.Exit(EXIT_INTERRUPTED)
     print_summary(console, clinic, outcome)
     if outcome.wrong or not outcome.published:

@@ -111,7 +111,7 @@ class _Stage:
         return (self.ended or time.monotonic()) - self.begun
 
     def summary(self) -> str:
-        parts = [f"{self.things} done" if self.things else "", f"{self.rows:,} rows" if self.rows else ""]
+        parts = [f"{self.things} done" if self.things > 1 else "", f"{self.rows:,} rows" if self.rows else ""]
         return ", ".join(part for part in parts if part)
 
 

@@ -234,7 +234,11 @@ def _keep_present(target: Path) -> None:
 
 
 def _prune(folder: Path, keep: int) -> None:
-    earlier = sorted(path for path in folder.iterdir() if _EARLIER.fullmatch(path.name))
+    # By time, not by name: two of one second differ by a number.
+    earlier = sorted(
+        (path for path in folder.iterdir() if _EARLIER.fullmatch(path.name)),
+        key=lambda path: path.stat().st_mtime_ns,
+    )
     for path in earlier[: max(0, len(earlier) - keep)]:
         path.unlink(missing_ok=True)
     for path in folder.glob(".firstvisit.*.tmp"):

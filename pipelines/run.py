@@ -17,7 +17,6 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from rich.console import Console
 
 from pipelines import dbt, progress
-from pipelines.assets.landing import CHECK
 from pipelines.assets.publication import OUTCOME, PUBLISHED, check_line
 from pipelines.config import Clinic
 from pipelines.definitions import JOB, build_definitions
@@ -25,6 +24,7 @@ from pipelines.home import open_instance
 from pipelines.lock import DataLocked
 
 _LOGS_KEPT = 30
+_INTERRUPTED = DagsterExecutionInterruptedError.__name__
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,8 @@ class Outcome:
     log: Path
     published: bool = False
     interrupted: bool = False
-    # One line for each thing that failed; empty when everything went well.
+    # One line for each thing that went wrong; empty when everything went well.
     wrong: list[str] = field(default_factory=list)
-    # One line for each test that warned: worth a look, no failure.
-    warned: list[str] = field(default_factory=list)
     landed: list[Landed] = field(default_factory=list)
 
 
@@ -103,8 +101,10 @@ def _read(events: Sequence[dg.DagsterEvent], outcome: Outcome) -> None:
     for event in events:
         if event.event_type == dg.DagsterEventType.RUN_FAILURE and event.job_failure_data.error is not None:
             _raise_if_locked(event.job_failure_data.error)
+            outcome.interrupted |= event.job_failure_data.error.cls_name == _INTERRUPTED
         if event.is_step_failure:
             failure = event.step_failure_data
+            outcome.interrupted |= failure.error is not None and failure.error.cls_name == _INTERRUPTED
             own = failure.user_failure_data
             said = own.description if own is not None and own.description else _message(failure.error)
             if event.step_key != OUTCOME.to_python_identifier():
@@ -118,8 +118,7 @@ def _read(events: Sequence[dg.DagsterEvent], outcome: Outcome) -> None:
             check = event.asset_check_evaluation_data
             # A check that blocks is named by the step that it stopped.
             if not check.passed and check.severity == dg.AssetCheckSeverity.WARN:
-                lines = outcome.wrong if check.check_name == CHECK else outcome.warned
-                lines.append(check_line(check))
+                outcome.wrong.append(check_line(check))
         elif event.event_type == dg.DagsterEventType.RUN_FAILURE and not outcome.wrong:
             outcome.wrong.append(_message(event.job_failure_data.error) or str(event.message))
 
@@ -153,18 +152,14 @@ def _raise_if_locked(error: Any) -> None:
 
 
 def _message(error: Any) -> str:
-    """The innermost cause of a serialized error, on one line, without its class's module path."""
+    """The innermost cause of a serialized error, on one line; our own errors without their class's name."""
     if error is None:
         return ""
     while error.cause is not None:
         error = error.cause
     said = " ".join(str(error.message).split())
     name, _, rest = said.partition(": ")
-    return (
-        rest
-        if rest and name.rsplit(".", 1)[-1] == error.cls_name and error.cls_name == "DataLocked"
-        else said
-    )
+    return rest if rest and name.startswith(("pipelines.", "connectors.")) else said
 
 
 @contextlib.contextmanager

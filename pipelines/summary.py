@@ -131,6 +131,18 @@ def render(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | N
     return table
 
 
+def command_of(clinic: Clinic) -> str:
+    """How to call `firstvisit` for this clinic from here: without options where the defaults find it."""
+    here = Path.cwd()
+    if (clinic.config_path, clinic.data_dir) == (here / "clinic.yaml", here / "data"):
+        return "firstvisit"
+    config, data_dir = (
+        path.relative_to(here) if path.is_relative_to(here) else path
+        for path in (clinic.config_path, clinic.data_dir)
+    )
+    return f"firstvisit --config {config} --data-dir {data_dir}"
+
+
 def print_headlines(console: Console, published: Path, currency: str) -> None:
     """The three headline tables."""
     for headline in headlines(published, currency):
@@ -152,7 +164,7 @@ def print_summary(console: Console, clinic: Clinic, outcome: Outcome) -> None:
     published = published_path(clinic.data_dir)
     if outcome.published:
         print_headlines(console, published, clinic.clinic.currency)
-    _print_verdict(console, outcome, published)
+    _print_verdict(console, clinic, outcome, published)
 
 
 def _print_landed(console: Console, outcome: Outcome) -> None:
@@ -172,7 +184,7 @@ def _print_landed(console: Console, outcome: Outcome) -> None:
         )
         for one in fresh
     ]
-    columns = ("stream", "files", "landed", "duplicate", "quarantined", "no rows", "live rows")
+    columns = ("stream", "files", "landed", "duplicate", "quarantined", "skipped lines", "live rows")
     console.print(render(columns, rows, "Landed"))
     console.print()
 
@@ -191,16 +203,19 @@ def _print_quarantined(console: Console, outcome: Outcome) -> None:
     console.print(Text("`firstvisit quarantine` lists the rows.\n", style="dim"))
 
 
-def _print_verdict(console: Console, outcome: Outcome, published: Path) -> None:
-    for line in outcome.warned:
-        console.print(Text(f"! {line}", style="yellow"), soft_wrap=True)
+def _print_verdict(console: Console, clinic: Clinic, outcome: Outcome, published: Path) -> None:
     for line in outcome.wrong:
         console.print(Text(f"✗ {line}", style="red"), soft_wrap=True)
     if outcome.published:
         verdict = "Published, but not everything went well (above)." if outcome.wrong else "Published."
         console.print(Text(verdict, style="bold yellow" if outcome.wrong else "bold green"))
         console.print(Text(f"  {published}", style="cyan"), soft_wrap=True)
-        console.print(Text('  firstvisit query "from cost_per_patient" reads it, as does any DuckDB client'))
+        command = command_of(clinic)
+        console.print(
+            Text(f'  {command} query "from cost_per_patient" reads it, as does any DuckDB client'),
+            soft_wrap=True,
+        )
+        console.print(Text(f"  {command} ui shows the lineage in the browser"), soft_wrap=True)
     else:
         console.print(
             Text("Nothing was published; the file published before stays as it was.", style="bold red")

@@ -19,15 +19,15 @@ OWN_NUMBERS: Final = ("+38515550100", "+38515550200")
 DEDICATED: Final = ("+38515550111", "+38515550112", "+38515550113")
 POOL: Final = ("+38515550151", "+38515550152", "+38515550153", "+38515550154")
 
-# doctor -> (branches, share of first visits)
-DOCTORS: Final[dict[str, tuple[tuple[str, ...], float]]] = {
-    "dr. Ana Horvat": (("Centar",), 0.22),
-    "dr. Ivan Babic": (("Centar",), 0.16),
-    "dr. Marta Kolar": (("Centar", "Maksimir"), 0.18),
-    "dr. Petar Vukovic": (("Maksimir",), 0.20),
-    "dr. Lucija Matic": (("Maksimir",), 0.14),
-    "dr. Tomislav Grgic": (("Centar",), 0.08),
-    "dr. Nina Saric": (("Maksimir",), 0.02),
+# doctor -> (branches, share of first visits, chance that a patient comes again, share of those for surgery)
+DOCTORS: Final[dict[str, tuple[tuple[str, ...], float, float, float]]] = {
+    "dr. Ana Horvat": (("Centar",), 0.22, 0.55, 0.15),
+    "dr. Ivan Babic": (("Centar",), 0.16, 0.30, 0.03),
+    "dr. Marta Kolar": (("Centar", "Maksimir"), 0.18, 0.45, 0.08),
+    "dr. Petar Vukovic": (("Maksimir",), 0.20, 0.50, 0.11),
+    "dr. Lucija Matic": (("Maksimir",), 0.14, 0.38, 0.02),
+    "dr. Tomislav Grgic": (("Centar",), 0.08, 0.22, 0.05),
+    "dr. Nina Saric": (("Maksimir",), 0.02, 0.35, 0.06),
 }
 OPERATORS: Final = ("Marina", "Jelena", "Sandra", "Igor")
 

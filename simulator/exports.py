@@ -438,7 +438,7 @@ def _month_end(first: date) -> date:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, indent=1).encode()
+    return json.dumps(value, ensure_ascii=False).encode()
 
 
 def _query(origin: Origin) -> str:

@@ -33,6 +33,16 @@ class Marts:
             truth.names[key]: (branch or SHARED, line or SHARED)
             for key, (branch, line) in clinic.CAMPAIGN_MAP.items()
         }
+        as_of = truth.as_of
+        self.money = {
+            journey.patient: {
+                "revenue_first_visit": journey.of_first_visit,
+                "revenue_90d": journey.within(90, as_of) or 0,
+                "revenue_365d": journey.within(365, as_of) or 0,
+                "revenue_to_date": journey.to_date,
+            }
+            for journey in truth.journeys
+        }
         self.campaign_map[clinic.BILLBOARD_CAMPAIGN] = ("Maksimir", SHARED)
         self.costs: dict[tuple[date, Key], list[int]] = defaultdict(lambda: [0, 0, 0])
         for day, place, cents, impressions, clicks in truth.daily_costs:
@@ -102,30 +112,24 @@ class Marts:
         return rows
 
     def _credit_sums(
-        self, model: str, month: Callable[[Journey, int | None], date]
+        self, model: str, month: Callable[[Journey, int | None], date], *measures: str
     ) -> dict[tuple[date, Key], dict[str, Fraction]]:
         """Sums of credit, of credit of repeat patients and of credit × money, by month and place."""
-        as_of = self.truth.as_of
         found: dict[tuple[date, Key], dict[str, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
         for journey in self.truth.journeys:
-            money = {
-                "revenue_first_visit": journey.of_first_visit,
-                "revenue_90d": journey.within(90, as_of) or 0,
-                "revenue_365d": journey.within(365, as_of) or 0,
-                "revenue_to_date": journey.to_date,
-            }
             for place, at, credit in journey.credits[model]:
                 cell = found[month(journey, at), place.key]
                 share = Fraction(credit)
                 cell["new_patients"] += share
                 cell["repeat_patients"] += share * journey.is_repeat
-                for name, cents in money.items():
-                    cell[name] += share * cents
+                for name in measures:
+                    cell[name] += share * self.money[journey.patient][name]
         return found
 
     def cost_per_patient(self) -> list[Cells]:
         """Month of first visit, channel, source, campaign; the default model, whose credits are whole."""
-        sums = self._credit_sums(DEFAULT_MODEL, lambda journey, _: month_of(journey.first_day))
+        revenues = ("revenue_first_visit", "revenue_90d", "revenue_365d", "revenue_to_date")
+        sums = self._credit_sums(DEFAULT_MODEL, lambda journey, _: month_of(journey.first_day), *revenues)
         patients: dict[date, list[Journey]] = defaultdict(list)
         for journey in self.truth.journeys:
             patients[month_of(journey.first_day)].append(journey)
@@ -178,7 +182,7 @@ class Marts:
         rows = []
         for basis in ("first_visit", "touch"):
             for model in MODELS:
-                sums = self._credit_sums(model, _month_by(basis))
+                sums = self._credit_sums(model, _month_by(basis), "revenue_to_date")
                 for month, key in sorted({*self.costs, *sums}):
                     cents = self.costs.get((month, key), (0, 0, 0))[0]
                     cell = sums.get((month, key), defaultdict(Fraction))

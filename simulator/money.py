@@ -37,14 +37,17 @@ def rate_on(world: World, currency: str, day: date) -> int | None:
 
 
 def _rates(world: World, rng: random.Random) -> None:
-    """Central-bank rates: none on Saturdays, Sundays and the days around New Year."""
+    """Central-bank rates: none on weekends and holidays, and once none for the seven days one serves."""
+    outage = world.start + timedelta(days=(world.end - world.start).days * 7 // 10)
+    outage += timedelta(days=(2 - outage.weekday()) % 7)  # after a Wednesday's rate
     for currency, middle in _RATES.items():
         rate = middle
         for offset in range(-5, (world.end - world.start).days + 1):
             day = world.start + timedelta(days=offset)
             rate = max(middle * 9 // 10, min(middle * 11 // 10, rate + round(rng.gauss(0, middle / 200))))
             is_holiday = (day.month, day.day) in ((1, 1), (1, 2), (12, 25), (12, 26))
-            if day.weekday() < 5 and not is_holiday:
+            is_outage = outage < day <= outage + timedelta(days=7)
+            if day.weekday() < 5 and not is_holiday and not is_outage:
                 world.rates[currency, day] = rate
 
 

@@ -356,7 +356,7 @@ class Stage:
         name = self.rng.choices(names, [clinic.DOCTORS[n][1] for n in names])[0]
         return name, self.rng.choice(clinic.DOCTORS[name][0])
 
-    def lines(self, *, first: bool) -> list[Line]:
+    def lines(self, *, first: bool, surgery: float = 0.0) -> list[Line]:
         """The services of a visit and what was paid for them at the desk."""
         rng = self.rng
         if first:
@@ -364,7 +364,7 @@ class Stage:
             services = rng.choices(names, [share for _, share in clinic.FIRST_SERVICES])
         else:
             services = ["Follow-up consultation"]
-            if rng.random() < 0.09:
+            if rng.random() < surgery:
                 services = [rng.choice(clinic.SURGERY)]
         services += rng.sample(clinic.EXTRA_SERVICES, k=rng.choices((0, 1, 2), (60, 30, 10))[0])
         found = []
@@ -401,7 +401,7 @@ class Stage:
         name, branch = doctor or self.doctor()
         rng = self.rng
         if lines is None:
-            lines = self.lines(first=first)
+            lines = self.lines(first=first, surgery=clinic.DOCTORS[name][3])
             if status != "completed":
                 lines = [Line(lines[0].service, lines[0].amount, paid=0, payer="card")]
         if booked_at is not None:
@@ -441,11 +441,11 @@ class Stage:
         self.world.payments.append(found)
         return found
 
-    def later_visits(self, card: Card, first_at: int, *, chance: float = 0.42) -> None:
-        """What follows a first visit: more visits, money that comes or goes later."""
+    def later_visits(self, card: Card, first: Visit) -> None:
+        """What follows a first visit: more visits, mostly to the same doctor, and money that comes later."""
         rng = self.rng
-        at = first_at
-        while rng.random() < chance:
+        first_at = at = first.scheduled_at
+        while rng.random() < clinic.DOCTORS[first.doctor][2]:
             found = self.slot(at + 5 * DAY, at + rng.choice((20, 45, 120)) * DAY)
             if found is None or found > self.last:
                 return
@@ -460,6 +460,7 @@ class Stage:
                 status=status,
                 says_primary=False if rng.random() < 0.9 else None,
                 booked_at=booked if rng.random() < 0.8 else None,
+                doctor=(first.doctor, first.branch) if rng.random() < 0.85 else None,
             )
             if status == "completed":
                 self._later_money(card, visit)

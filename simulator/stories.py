@@ -93,13 +93,13 @@ class OrdinaryLife:
             booked = stage.open_moment(max(stage.first, at - 20 * DAY), at - HOUR)
             if rng.random() < 0.7 and booked > stage.first:
                 stage.call(phone, booked - rng.randint(30, 200) * US)
-            stage.visit(
+            visit = stage.visit(
                 card,
                 at,
                 booked_at=booked if rng.random() < 0.8 else None,
                 says_primary=False if rng.random() < 0.9 else None,
             )
-            stage.later_visits(card, at, chance=0.5)
+            stage.later_visits(card, visit)
 
     def new_patients(self) -> None:
         """People who come for the first time, in the proportions a clinic sees."""
@@ -166,7 +166,7 @@ class OrdinaryLife:
         )
         if status == "completed":
             self.world.cause[card.card] = cause
-            stage.later_visits(card, at)
+            stage.later_visits(card, visit)
         return card, visit
 
     def _booked_by_phone(self, at: int) -> None:
@@ -326,7 +326,7 @@ class OrdinaryLife:
         """Ratings of doctors on review sites."""
         stage, rng = self.stage, self.rng
         number = 0
-        for doctor, (branches, share) in clinic.DOCTORS.items():
+        for doctor, (branches, share, *_) in clinic.DOCTORS.items():
             leaning = rng.uniform(-0.5, 0.3)
             for _ in range(max(3, round(share * 160 * max(self.scale, 0.25)))):
                 number += 1
@@ -403,6 +403,8 @@ class HardCases:
             (self.history, 4), (self.says_primary, 6), (self.no_show_first, 12), (self.rescheduled, 10),
             (self.merged, 10), (self.same_minute, 4), (self.money, 12), (self.form_sent_twice, 8),
             (self.callback_widget, 8), (self.late_second_device, 6), (self.asked_again, 1),
+            (self.history_edges, 2), (self.maturity_edges, 2), (self.merged_twice, 3),
+            (self.date_only_late_call, 3), (self.walked_in, 6), (self.session_outlasts_booking, 4),
         )  # fmt: skip
         for tell, base in cases:
             for _ in range(max(3, round(base * self._scale)) if base > 1 else max(1, round(self._scale))):
@@ -660,6 +662,27 @@ class HardCases:
             after=booked,
         )
 
+    def date_only_late_call(self) -> None:
+        """Only the day of the booking is known, and the call came within an hour of that day's end."""
+        day = local_day(self._booking())
+        at = instant(day, 23, self.rng.randrange(5, 55), self.rng.randrange(60))
+        phone = self.stage.phone()
+        call = self.stage.call(phone, at, own=self.stage.traffic.any_paid(at))
+        card = self._new_card([phone], at)
+        self._come(card, None, call, "date_only_late_call", says_primary=True, booked_on=day, after=at)
+
+    def walked_in(self) -> None:
+        """Nobody booked: the desk notes the walk-in in the very minute in which the visit begins."""
+        at = self.stage.slot(self._booking(), self.stage.last - 10 * DAY)
+        if at is None:
+            raise ValueError("no slot for a planted visit")
+        phone = self.stage.phone()
+        contact = self.stage.contact("walk_in", at, phone, own=WALK_IN, exact=True)
+        card = self._new_card([phone], at)
+        self.stage.visit(card, at, first=True, says_primary=True)
+        self.world.cause[card.card] = contact
+        self.world.case[card.card] = "walked_in"
+
     def asked_again(self) -> None:
         """Only the day of booking is known and the patient called again that evening: here the rules err."""
         booked = self._booking() // DAY * DAY + 9 * HOUR
@@ -883,6 +906,19 @@ class HardCases:
             )
         self._web_call(phone, visit.scheduled_at - 25 * HOUR, visitor, self.stage.traffic.any_paid(booked))
 
+    def session_outlasts_booking(self) -> None:
+        """A form sent after the booking, from the session before it: what it knows comes too late."""
+        booked = self._booking()
+        phone, visitor = self.stage.phone(), self.stage.visitor(booked)
+        session = self.stage.session(visitor, booked - 20 * MINUTE + self.rng.randrange(US), DIRECT)
+        call = self.stage.call(phone, booked - 3 * MINUTE, session=session)
+        self.stage.contact(
+            "form", booked + 10 * MINUTE, phone, session=session, own=self.stage.traffic.organic()
+        )
+        self._come(
+            self._new_card([phone], booked), booked, call, "session_outlasts_booking", says_primary=True
+        )
+
     def look_back_edge(self) -> None:
         """Contacts exactly 90 days before the booking (inside) and one second more (outside)."""
         booked = self._booking(earliest=120)
@@ -898,6 +934,14 @@ class HardCases:
         phone = self.stage.phone()
         call = self.stage.call(phone, booked - 90 * DAY, exact=True, own=self.stage.traffic.any_paid(booked))
         self._come(self._new_card([phone], booked), booked, call, "look_back_edge", says_primary=True)
+        # Web sessions at both ends of the window, to the microsecond.
+        booked = self._booking(earliest=120)
+        phone, visitor = self.stage.phone(), self.stage.visitor(booked - 91 * DAY)
+        for at in (booked - 90 * DAY - 1, booked - 90 * DAY, booked, booked + 1 * US):
+            self.stage.session(visitor, at, self.stage.traffic.any_paid(at))
+        call = self.stage.call(phone, booked - 70 * US, visitor=visitor, own=DIRECT)
+        card = self._new_card([phone], booked)
+        self._come(card, booked, call, "look_back_edge_of_sessions", says_primary=True)
 
     def session_edge(self) -> None:
         """A session exactly 24 hours before a call is its session; one second earlier it is not."""
@@ -1000,6 +1044,34 @@ class HardCases:
             card = stage.card([phone], registered_at=known)
             self._come(card, booked, call, case, says_primary=says)
 
+    def _came_on(self, day: date, case: str, *, known: bool, registered_at: int | None = None) -> None:
+        """A first visit on a certain day, booked by phone two days before."""
+        at = instant(day, 10, 20)
+        booked = at - 2 * DAY
+        phone = self.stage.phone()
+        call = self.stage.booking_call(phone, booked - 60 * US, self.stage.visitor(booked))
+        card = self.stage.card([phone], registered_at=registered_at)
+        self.stage.visit(card, at, booked_at=booked, first=True, says_primary=True if known else None)
+        self.world.cause[card.card] = call
+        self.world.case[card.card] = case
+
+    def history_edges(self) -> None:
+        """The last day within the history margin and the first after it; a card opened on the first day."""
+        start = self.world.start
+        self._came_on(start + timedelta(days=179), "margin_last_day", known=False)
+        self._came_on(start + timedelta(days=180), "margin_passed", known=False)
+        later = start + timedelta(days=60)
+        self._came_on(later, "registered_on_first_day", known=False, registered_at=end_of_day(start))
+        before = end_of_day(start - timedelta(days=1))
+        self._came_on(later, "registered_day_before", known=True, registered_at=before)
+
+    def maturity_edges(self) -> None:
+        """First visits whose 30, 90, 180 and 365 days end on the last known day, and a day later."""
+        for days in (30, 90, 180, 365):
+            for late in (0, 1):
+                day = self.world.end - timedelta(days=days - late)
+                self._came_on(day, f"mature_{days}d" if late == 0 else f"immature_{days}d", known=True)
+
     def says_primary(self) -> None:
         """Registered within the period, yet the clinic calls the first visit a repeat: it knows better."""
         booked = self._booking()
@@ -1048,6 +1120,19 @@ class HardCases:
         at = self.stage.slot(first.scheduled_at + 15 * DAY, first.scheduled_at + 40 * DAY)
         if at is not None:
             self.stage.visit(duplicate, at, booked_at=booked + 20 * DAY, says_primary=True)
+
+    def merged_twice(self) -> None:
+        """Three cards of one person, merged one after the other: one patient."""
+        booked = self._booking(latest=110)
+        phone = self.stage.phone()
+        call = self.stage.booking_call(phone, booked - 60 * US, self.stage.visitor(booked))
+        cards = [self._new_card([phone], booked + index * 30 * DAY) for index in range(3)]
+        cards[0].merged_into, cards[1].merged_into = cards[1].card, cards[2].card
+        self._come(cards[0], booked, call, "merged_twice", says_primary=True)
+        for index in (1, 2):
+            at = self.stage.slot(booked + (index * 30 + 1) * DAY, booked + (index * 30 + 9) * DAY)
+            if at is not None:
+                self.stage.visit(cards[index], at, booked_at=booked + index * 30 * DAY, says_primary=True)
 
     def same_minute(self) -> None:
         """Two visits in the same minute with two doctors: the lower visit id is the first."""

@@ -51,7 +51,7 @@ def _landing_asset(clinic: Clinic, kind: str, stream: Stream) -> dg.AssetsDefini
             dg.AssetCheckSpec(
                 CHECK,
                 asset=key,
-                description="Every file was read. When one is refused, earlier loads stay and the rest goes on.",
+                description="Every file was read; the loads before a refused one stay, and the rest goes on.",
             )
         ],
     )

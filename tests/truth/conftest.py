@@ -18,10 +18,11 @@ CLINICS = {1: (0.1, False), 2: (0.12, True), 3: (0.15, False)}
 
 @dataclass(frozen=True)
 class Night:
-    """A simulated clinic and its published warehouse."""
+    """A simulated clinic, its published warehouse, and what the run said."""
 
     made: SimulationSummary
     warehouse: Path
+    output: str
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +33,7 @@ def night_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Night]
     def night(seed: int) -> Night:
         scale, flaws = CLINICS[seed]
         made = simulate(tmp_path_factory.mktemp("clinic") / str(seed), seed=seed, scale=scale, flaws=flaws)
-        return Night(made, run_pipeline(made.config, made.data_dir, complains=flaws))
+        published = run_pipeline(made.config, made.data_dir)
+        return Night(made, published.warehouse, published.output)
 
     return night

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -60,3 +61,14 @@ def test_rows_of_every_load_reconcile(night_of: Callable[[int], Night], seed: in
     assert loads > 700
     assert lost == 0
     assert failed == 0
+
+
+def test_a_status_nobody_mapped_is_named_and_does_not_stop_the_night(
+    night_of: Callable[[int], Night],
+) -> None:
+    flawed = [seed for seed, (_, flaws) in CLINICS.items() if flaws]
+    assert len(flawed) == 1
+    warning = re.compile(r"unmapped_statuses\w*: (warn, )?\d+ rows")
+    assert warning.search(night_of(flawed[0]).output)
+    clean = next(seed for seed, (_, flaws) in CLINICS.items() if not flaws)
+    assert not warning.search(night_of(clean).output)

@@ -62,5 +62,5 @@ def test_any_order_twice_and_overlapping_give_the_same_tables(
     for kind, stream in clinic.streams():
         assert [r.error for r in landing.land(kind, stream.name) if r.status == "failed"] == []
     next(rounds)
-    warehouse = run_pipeline(made.config, data_dir)
-    assert _unequal(night.warehouse, warehouse) == []
+    published = run_pipeline(made.config, data_dir)
+    assert _unequal(night.warehouse, published.warehouse) == []

@@ -11,6 +11,7 @@ from collections import Counter
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from simulator import SimulationSummary, simulate
 from simulator.arithmetic import half_up, median, student_t_975
 from simulator.marts import shrink
 from simulator.model import DAY, World, instant, local_day
+from simulator.money import rate_on
 from simulator.run import build_world
 from simulator.truth import MODELS, Journey, Truth
 
@@ -174,6 +176,8 @@ def test_every_hard_case_comes_true_several_times(world: World, truth: Truth) ->
         ("masked_on_card", "phone_at_booking", True),
         ("gap_tie", "phone_at_booking", True),
         ("date_only_booking", "phone", True),
+        ("date_only_late_call", "phone", True),
+        ("walked_in", "phone", True),
         ("unknown_booking", "phone", True),
         ("unknown_booking_never_unique", None, False),
         ("booking_reference", "booking_reference", True),
@@ -191,6 +195,7 @@ def test_every_hard_case_comes_true_several_times(world: World, truth: Truth) ->
         ("unlinked", "unlinked", False),
         ("rescheduled", "phone_at_booking", True),
         ("merged", "phone_at_booking", True),
+        ("merged_twice", "phone_at_booking", True),
         ("form_sent_twice", "phone_at_booking", True),
         ("callback_widget", "phone_at_booking", True),
         ("asked_again", "phone", False),
@@ -220,10 +225,35 @@ def test_the_booking_window_closes_to_the_second(truth: Truth) -> None:
     assert offsets == {-3600: "phone_at_booking", 300: "phone_at_booking", -3601: "phone", 301: "unlinked"}
 
 
+def test_the_margin_of_history_closes_to_the_day(world: World, truth: Truth) -> None:
+    new = {j.case for j in truth.journeys}
+    assert {"margin_passed", "registered_on_first_day"} <= new
+    unknown = {world.case.get(patient) for patient in truth.history_unknown}
+    assert {"margin_last_day", "registered_day_before"} <= unknown
+    assert not unknown & {"margin_passed", "registered_on_first_day"}
+
+
+@pytest.mark.parametrize("days", [30, 90, 180, 365])
+def test_money_matures_to_the_day(truth: Truth, days: int) -> None:
+    by_case = {j.case: j for j in truth.journeys}
+    assert by_case[f"mature_{days}d"].within(days, truth.as_of) is not None
+    assert by_case[f"immature_{days}d"].within(days, truth.as_of) is None
+
+
 def test_what_follows_a_booking_is_no_touch(truth: Truth) -> None:
     for journey in truth.journeys:
         assert all(touch.at <= journey.converted_at for touch in journey.touches)
     assert all(len(j.touches) == 1 for j in truth.journeys if j.case == "after_booking")
+    edges = [j for j in truth.journeys if j.case == "look_back_edge_of_sessions"]
+    assert [len(j.touches) for j in edges] == [3] * len(edges) != []
+    late = [j for j in truth.journeys if j.case == "session_outlasts_booking"]
+    assert [[touch.place.channel for touch in j.touches] for j in late] == [["direct"]] * len(late) != []
+
+
+def test_a_rate_serves_seven_days_and_every_foreign_amount_has_one(world: World) -> None:
+    known = sorted(day for currency, day in world.rates if currency == "USD")
+    assert max((b - a).days for a, b in pairwise(known)) == 8
+    assert all(rate_on(world, "RUB", day) is not None for day in world.days)
 
 
 def test_nights_of_23_and_25_hours_are_lived_through(world: World, truth: Truth) -> None:
