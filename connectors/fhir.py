@@ -388,9 +388,7 @@ def _class_code(resource: Resource) -> str | None:
 
 def _service_types(resource: Resource) -> list[Any]:
     """serviceType: a CodeableConcept in R4, a list of CodeableReference in R5."""
-    return [
-        item.get("concept", item) for item in _list(resource, "serviceType") if isinstance(item, dict)
-    ]
+    return [item.get("concept", item) for item in _list(resource, "serviceType") if isinstance(item, dict)]
 
 
 def _performer(participants: list[Any]) -> Reference:

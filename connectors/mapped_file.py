@@ -107,7 +107,13 @@ _PLATFORM_SOURCES = frozenset({"calls", "contacts", "web_sessions", "ad_spend", 
 # Tables whose rows carry the tags of the page they came from.
 _TAGGED = frozenset({"calls", "contacts"})
 _TAGS = (
-    "utm_source", "utm_medium", "utm_campaign", "campaign_id", "utm_content", "utm_term", "click_id_type",
+    "utm_source",
+    "utm_medium",
+    "utm_campaign",
+    "campaign_id",
+    "utm_content",
+    "utm_term",
+    "click_id_type",
     "click_id",
 )
 _LOWER = frozenset({"medium", "utm_source", "utm_medium", "device", "campaign_type", "click_id_type"})
@@ -128,7 +134,8 @@ _PATIENT_KEYS = frozenset(
 _FLAT = (
     *(replace(c, required=False) for c in INPUTS["patients"] if c.name not in ("patient_id", "merged_into")),
     *(
-        c for c in INPUTS["appointments"]
+        c
+        for c in INPUTS["appointments"]
         if c.name in _APPOINTMENT_KEYS | {"booked_at_is_date", "minutes"} and c.name != "status"
     ),
     Column("line_id", "text", "Line within the visit; numbered in file order when the export has none."),
@@ -154,8 +161,15 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "contacts": ("contact_id",),
     "web_sessions": ("session_id",),
     "ad_spend": (
-        "spend_date", "source", "account", "report_level", "campaign_id", "campaign_name", "ad_group",
-        "keyword", "device",
+        "spend_date",
+        "source",
+        "account",
+        "report_level",
+        "campaign_id",
+        "campaign_name",
+        "ad_group",
+        "keyword",
+        "device",
     ),
     "ad_clicks": ("click_id",),
     "other_costs": ("cost_id",),
@@ -192,7 +206,8 @@ _REPLACES: Mapping[str, tuple[str, ...]] = {
 # Keys that the reader can make when the export has none, and the columns that they are made of.
 _MADE_IDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "other_costs": (
-        "cost_id", ("channel", "source", "campaign", "starts_on", "ends_on", "amount", "currency"),
+        "cost_id",
+        ("channel", "source", "campaign", "starts_on", "ends_on", "amount", "currency"),
     ),
     "shifts": ("shift_id", ("resource", "doctor", "room", "starts_at")),
 }
@@ -236,7 +251,8 @@ def _table(name: str, declared: tuple[Column, ...], *, is_reference: bool) -> _T
     stream = Stream(
         name=name,
         description=(
-            f"Reference table {name}, from the clinic's own export." if is_reference
+            f"Reference table {name}, from the clinic's own export."
+            if is_reference
             else f"{name.replace('_', ' ').capitalize()} from the clinic's own export, mapped in clinic.yaml."
         ),
         columns=columns,
@@ -371,22 +387,25 @@ class MappedFileOptions(SourceOptions, FileFormat):
         if not streams:
             mistakes = [((), f"map at least one table: {', '.join(TABLES)}", streams)]
         if mistakes:
-            raise ValidationError.from_exception_data(cls.__name__, [
-                InitErrorDetails(
-                    type=PydanticCustomError("mapping", "{message}", {"message": message}),
-                    loc=loc,
-                    input=given,
-                )
-                for loc, message, given in mistakes
-            ])
+            raise ValidationError.from_exception_data(
+                cls.__name__,
+                [
+                    InitErrorDetails(
+                        type=PydanticCustomError("mapping", "{message}", {"message": message}),
+                        loc=loc,
+                        input=given,
+                    )
+                    for loc, message, given in mistakes
+                ],
+            )
         return streams
 
     def format_of(self, stream: str) -> FileFormat:
         """The source's file format with the stream's own settings over it."""
         own = self.streams[stream]
-        return FileFormat(**{
-            name: getattr(own, name) or getattr(self, name) for name in FileFormat.model_fields
-        })
+        return FileFormat(
+            **{name: getattr(own, name) or getattr(self, name) for name in FileFormat.model_fields}
+        )
 
 
 Mistake = tuple[tuple[str | int, ...], str, object]
@@ -406,7 +425,9 @@ def _mistakes(name: str, mapping: StreamMapping) -> Iterator[Mistake]:
         yield (name,), _unknown("table", name, TABLES), mapping
         return
     blocks: dict[str, Mapping[str, object]] = {
-        "columns": mapping.columns, "values": mapping.values, "defaults": mapping.defaults,
+        "columns": mapping.columns,
+        "values": mapping.values,
+        "defaults": mapping.defaults,
         "prefixes": mapping.prefixes,
     }
     for block, given in blocks.items():
@@ -423,9 +444,7 @@ def _mistakes(name: str, mapping: StreamMapping) -> Iterator[Mistake]:
             message = f"{wanted} is required: map it, or set it under defaults"
             yield (name, "columns"), message, mapping.columns
     yield from _idle(table, mapping)
-    converters = _Converters(
-        table, mapping, FileFormat(), zone=ZoneInfo("UTC"), region="ZZ", year=_LAST_YEAR
-    )
+    converters = _Converters(table, mapping, FileFormat(), zone=ZoneInfo("UTC"), region="ZZ", year=_LAST_YEAR)
     for key, texts in mapping.values.items():
         yield from _bad_values(converters, key, ("values", key), texts.items())
     for key, value in mapping.defaults.items():
@@ -834,7 +853,11 @@ class _Reading:
         arrived_at = file.arrived_at
         self._horizon = arrived_at + _ARRIVAL_MARGIN
         self._converters = _Converters(
-            self._table, self._mapping, self._format, zone=source.zone, region=source.clinic_phone_region,
+            self._table,
+            self._mapping,
+            self._format,
+            zone=source.zone,
+            region=source.clinic_phone_region,
             year=arrived_at.year,
         )
         self._defaults = self._default_values()
@@ -887,9 +910,16 @@ class _Reading:
         if self._table.stream.name == "ad_spend":
             mapped = self._mapping.columns
             found["report_level"] = next(
-                (level for key, level in (("keyword", "keyword"), ("ad_group", "ad_group"),
-                                          ("campaign_name", "campaign"), ("campaign_id", "campaign"))
-                 if key in mapped),
+                (
+                    level
+                    for key, level in (
+                        ("keyword", "keyword"),
+                        ("ad_group", "ad_group"),
+                        ("campaign_name", "campaign"),
+                        ("campaign_id", "campaign"),
+                    )
+                    if key in mapped
+                ),
                 "account",
             )
             found["tax_basis"] = "unknown"
@@ -967,8 +997,10 @@ class _Reading:
         for names in self._table.needed:
             group = [
                 found[header_key(h)]
-                for key, landed in columns.items() if landed in names
-                for h in self._mapping.columns.get(key, ()) if header_key(h) in found
+                for key, landed in columns.items()
+                if landed in names
+                for h in self._mapping.columns.get(key, ())
+                if header_key(h) in found
             ]
             if group:
                 places.needed.append(group)
@@ -976,9 +1008,9 @@ class _Reading:
             index = places.needed[0][0]
             places.repeat = (index, header[index])
         for heading, texts in self._mapping.where.items():
-            places.where.append((
-                f"where {heading}", found[header_key(heading)], frozenset(fold(text) for text in texts)
-            ))
+            places.where.append(
+                (f"where {heading}", found[header_key(heading)], frozenset(fold(text) for text in texts))
+            )
         known = set(found.values())
         self._log.unknown_columns |= {
             text for index, cell in enumerate(header) if index not in known and (text := cell_text(cell))
@@ -1117,7 +1149,9 @@ class MappedFile(Connector[MappedFileOptions]):
         if "visits" in fed:
             mapped = source.streams["visits"].columns.keys()
             carried = {
-                "appointments": _APPOINTMENT_KEYS, "visit_lines": _LINE_KEYS, "payments": _PAYMENT_KEYS,
+                "appointments": _APPOINTMENT_KEYS,
+                "visit_lines": _LINE_KEYS,
+                "payments": _PAYMENT_KEYS,
                 "patients": _PATIENT_KEYS,
             }
             fed |= {table for table, keys in carried.items() if mapped & keys}
@@ -1134,12 +1168,11 @@ class MappedFile(Connector[MappedFileOptions]):
             "currency": source.currency,
             # A flat visit leaves to streams of their own what those tell.
             "beside": sorted({"appointments", "visit_lines"} & set(source.streams) - {stream.name})
-            if stream.name == "visits" else [],
+            if stream.name == "visits"
+            else [],
         }
 
-    def read(
-        self, file: InboxFile, stream: Stream, source: MappedFileOptions, log: ReadLog
-    ) -> Iterator[Row]:
+    def read(self, file: InboxFile, stream: Stream, source: MappedFileOptions, log: ReadLog) -> Iterator[Row]:
         """Yield the rows of one file. Raises FileRefused: empty, no header, a required column missing."""
         return _Reading(file, stream, source, log).rows()
 

@@ -93,7 +93,8 @@ def test_a_printed_amount_is_read_back_to_the_cent(
     printed = whole.replace(",", separator) + decimal + fraction
     if amount < 0:
         printed = {
-            "trailing": f"{printed}{currency}-", "parentheses": f"({printed}{currency})",
+            "trailing": f"{printed}{currency}-",
+            "parentheses": f"({printed}{currency})",
         }.get(minus, f"{minus}{printed}{currency}")
     else:
         printed += currency
@@ -112,8 +113,18 @@ def test_any_text_is_a_number_or_refused_never_something_else(text: str, decimal
 
 
 FORMATS = [
-    "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%y %H:%M", "%Y-%m-%dT%H:%M:%SZ", "%m/%d/%Y", "%d-%m-%Y",
-    "%Y%m%d", "%d%m%Y", "%Y-%m-%dT00:00:00Z", "%H:%M %d.%m.%Y", "%d. %m. %Y", "%d.%m.%Y (%H)",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%y %H:%M",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%m/%d/%Y",
+    "%d-%m-%Y",
+    "%Y%m%d",
+    "%d%m%Y",
+    "%Y-%m-%dT00:00:00Z",
+    "%H:%M %d.%m.%Y",
+    "%d. %m. %Y",
+    "%d.%m.%Y (%H)",
 ]
 
 
@@ -154,7 +165,9 @@ def test_a_format_needs_a_year_and_directives_that_exist() -> None:
 @pytest.mark.parametrize(
     ("format_", "part"),
     [
-        ("%d.%m.%Y %H:%M", "%d.%m.%Y"), ("%Y-%m-%dT%H:%M", "%Y-%m-%d"), ("%H:%M %d.%m.%Y", None),
+        ("%d.%m.%Y %H:%M", "%d.%m.%Y"),
+        ("%Y-%m-%dT%H:%M", "%Y-%m-%d"),
+        ("%H:%M %d.%m.%Y", None),
         ("%d.%m.%Y", "%d.%m.%Y"),
     ],
 )
@@ -265,7 +278,11 @@ def test_other_marks_are_neither() -> None:
 
 def test_whole_numbers_of_spreadsheets_have_no_decimals() -> None:
     assert [id_text(cell) for cell in (12345, 12345.0, "00123", " A-7 ", None)] == [
-        "12345", "12345", "00123", "A-7", "",
+        "12345",
+        "12345",
+        "00123",
+        "A-7",
+        "",
     ]
 
 
@@ -294,7 +311,12 @@ def test_look_alike_letters_and_case_do_not_tell_values_apart() -> None:
 @pytest.mark.parametrize(
     ("cell", "expected"),
     [
-        ("1:35", 95), ("0:01:35", 95), ("75:00", 4500), (time(0, 1, 35), 95), ("95", None), (95, None),
+        ("1:35", 95),
+        ("0:01:35", 95),
+        ("75:00", 4500),
+        (time(0, 1, 35), 95),
+        ("95", None),
+        (95, None),
         ("a:b", None),
     ],
 )

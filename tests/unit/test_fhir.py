@@ -50,9 +50,13 @@ def write(tmp_path: Path, *resources: dict[str, Any]) -> Path:
 
 def encounter(**more: Any) -> dict[str, Any]:
     return {
-        "resourceType": "Encounter", "id": "e1", "status": "finished", "class": {"code": "AMB"},
+        "resourceType": "Encounter",
+        "id": "e1",
+        "status": "finished",
+        "class": {"code": "AMB"},
         "subject": {"reference": "Patient/p1", "display": "Mrs. Ana Horvat"},
-        "period": {"start": "2026-01-10T09:30:00+01:00", "end": "2026-01-10T10:00:00+01:00"}, **more,
+        "period": {"start": "2026-01-10T09:30:00+01:00", "end": "2026-01-10T10:00:00+01:00"},
+        **more,
     }
 
 
@@ -128,14 +132,20 @@ def test_a_name_is_the_official_one_and_never_an_old_one() -> None:
 
 def test_a_patient_lands_without_name_address_and_national_number(tmp_path: Path) -> None:
     resource = {
-        "resourceType": "Patient", "id": "p1", "meta": {"lastUpdated": "2026-02-01T10:00:00Z"},
-        "text": {"div": "<div>Ana Horvat</div>"}, "name": [{"family": "Horvat"}], "birthDate": "1980-05-17",
-        "gender": "female", "address": [{"line": ["Ilica 1"]}],
+        "resourceType": "Patient",
+        "id": "p1",
+        "meta": {"lastUpdated": "2026-02-01T10:00:00Z"},
+        "text": {"div": "<div>Ana Horvat</div>"},
+        "name": [{"family": "Horvat"}],
+        "birthDate": "1980-05-17",
+        "gender": "female",
+        "address": [{"line": ["Ilica 1"]}],
         "identifier": [{"type": {"coding": [{"code": "SS"}]}, "value": "999-94-5397"}],
         "telecom": [
             {"system": "phone", "value": "555-620-2011", "use": "home"},
             {"system": "sms", "value": "+1 785 587 7305"},
-            {"system": "email", "value": "Ana@Example.com"}, {"system": "url", "value": "https://ana.example"},
+            {"system": "email", "value": "Ana@Example.com"},
+            {"system": "url", "value": "https://ana.example"},
         ],
         "contact": [{"telecom": [{"system": "phone", "value": "+1 785 587 9999"}]}],
         "link": [
@@ -146,15 +156,22 @@ def test_a_patient_lands_without_name_address_and_national_number(tmp_path: Path
     assert one(tmp_path, "patients", resource) == {
         "patient_id": "p1",
         "phone_keys": [PRIVACY.phone_key("555-620-2011"), PRIVACY.phone_key("+17855877305")],
-        "email_keys": [PRIVACY.email_key("ana@example.com")], "birth_year": 1980, "sex": "female",
-        "merged_into": "p2", "last_updated": datetime(2026, 2, 1, 10, tzinfo=UTC), "_row_number": 1,
+        "email_keys": [PRIVACY.email_key("ana@example.com")],
+        "birth_year": 1980,
+        "sex": "female",
+        "merged_into": "p2",
+        "last_updated": datetime(2026, 2, 1, 10, tzinfo=UTC),
+        "_row_number": 1,
     }
     assert STREAMS["patients"].version == "last_updated"
 
 
 def test_a_child_without_a_number_is_reached_by_its_contact_person(tmp_path: Path) -> None:
     resource = {
-        "resourceType": "Patient", "id": "p1", "gender": "unknown", "birthDate": "2020-05",
+        "resourceType": "Patient",
+        "id": "p1",
+        "gender": "unknown",
+        "birthDate": "2020-05",
         "contact": [
             {"name": {"family": "Horvat"}, "telecom": [{"system": "phone", "value": "+17855877305"}]}
         ],
@@ -177,7 +194,9 @@ def test_who_performed_the_visit_is_staff_never_a_relative(tmp_path: Path) -> No
     def performed(*participants: dict[str, Any]) -> tuple[Any, ...]:
         row = one(tmp_path, "encounters", encounter(participant=list(participants)))
         return (
-            row["practitioner_id"], row["practitioner_identifier"], row["practitioner_role_id"],
+            row["practitioner_id"],
+            row["practitioner_identifier"],
+            row["practitioner_role_id"],
             row["practitioner_name"],
         )
 
@@ -200,9 +219,12 @@ def test_only_icd_10_reasons_are_a_diagnosis(tmp_path: Path) -> None:
 
 def test_r5_names_are_read_too(tmp_path: Path) -> None:
     resource = {
-        "resourceType": "Encounter", "id": "e1", "status": "completed",
+        "resourceType": "Encounter",
+        "id": "e1",
+        "status": "completed",
         "subject": {"reference": "Patient/p1"},
-        "class": [{"coding": [{"code": "IMP"}]}], "actualPeriod": {"start": "2026-01-10T09:30:00Z"},
+        "class": [{"coding": [{"code": "IMP"}]}],
+        "actualPeriod": {"start": "2026-01-10T09:30:00Z"},
         "serviceType": [{"concept": {"text": "Tonsillectomy"}}],
         "participant": [{"actor": {"reference": "Practitioner/12"}}],
     }
@@ -219,7 +241,9 @@ def test_encounters_that_cannot_be_used_are_quarantined_with_their_id(tmp_path: 
         encounter(id="e3", period={"start": "2026-03-10T09:30:00Z"}),
         encounter(id="e4", status="planned", period={"start": "2026-03-10T09:30:00Z"}),
         encounter(id="e5", subject={"reference": "Group/g1"}),
-        encounter(id="e6", subject={"reference": "Patient?identifier=http://hl7.org/fhir/sid/us-ssn|999-94-5397"}),
+        encounter(
+            id="e6", subject={"reference": "Patient?identifier=http://hl7.org/fhir/sid/us-ssn|999-94-5397"}
+        ),
         encounter(id="e7", subject=None),
         encounter(id="e8", period={"start": "2026"}),
         encounter(id="e9", status=None),
@@ -239,8 +263,12 @@ def test_encounters_that_cannot_be_used_are_quarantined_with_their_id(tmp_path: 
 
 def test_a_room_is_told_from_a_site(tmp_path: Path) -> None:
     room = {
-        "resourceType": "Location", "id": "l1", "name": "Room 3", "partOf": {"reference": "Location/site"},
-        "physicalType": {"coding": [{"code": "ro"}]}, "telecom": [{"system": "phone", "value": "1"}],
+        "resourceType": "Location",
+        "id": "l1",
+        "name": "Room 3",
+        "partOf": {"reference": "Location/site"},
+        "physicalType": {"coding": [{"code": "ro"}]},
+        "telecom": [{"system": "phone", "value": "1"}],
     }
     row = one(tmp_path, "locations", room)
     assert (row["is_room"], row["part_of_id"], row["name"]) == (True, "site", "Room 3")
@@ -271,8 +299,11 @@ def test_broken_files_are_refused(tmp_path: Path) -> None:
 def test_the_bulk_export_lands_whole(shared: Path) -> None:
     folder = shared / "emr_mis/fhir_bulk"
     expected = {
-        "patients": ("Patient", 13), "encounters": ("Encounter", 1215), "practitioners": ("Practitioner", 43),
-        "practitioner_roles": ("PractitionerRole", 43), "organizations": ("Organization", 43),
+        "patients": ("Patient", 13),
+        "encounters": ("Encounter", 1215),
+        "practitioners": ("Practitioner", 43),
+        "practitioner_roles": ("PractitionerRole", 43),
+        "organizations": ("Organization", 43),
         "locations": ("Location", 44),
     }
     found = {}
@@ -282,14 +313,20 @@ def test_the_bulk_export_lands_whole(shared: Path) -> None:
         found[stream] = rows
     encounters = found["encounters"]
     assert Counter(row["class_code"] for row in encounters) == {
-        "AMB": 1133, "IMP": 49, "EMER": 23, "HH": 9, "VR": 1,
+        "AMB": 1133,
+        "IMP": 49,
+        "EMER": 23,
+        "HH": 9,
+        "VR": 1,
     }
     assert {row["status"] for row in encounters} == {"finished"}
     # every reference resolves: to a patient by id, to a doctor, a place and an organization by identifier
     patients = {row["patient_id"] for row in found["patients"]}
     assert {row["patient_id"] for row in encounters} <= patients
     for stream, prefix in (
-        ("practitioners", "practitioner"), ("locations", "location"), ("organizations", "organization"),
+        ("practitioners", "practitioner"),
+        ("locations", "location"),
+        ("organizations", "organization"),
     ):
         known = {identifier for row in found[stream] for identifier in row["identifiers"]}
         assert {row[f"{prefix}_identifier"] for row in encounters} <= known

@@ -36,15 +36,25 @@ PRIVACY = Privacy(b"a key of the tests, 32 bytes long", "HR")
 # The example of the configuration documentation.
 VISITS: dict[str, Any] = {
     "columns": {
-        "visit_id": "№ приема", "patient_id": "№ карты", "phone": "Телефон", "visited_at": "Дата приема",
-        "doctor": "Врач", "branch": "Филиал", "service": "Услуга", "status": "Статус", "billed": "Сумма",
+        "visit_id": "№ приема",
+        "patient_id": "№ карты",
+        "phone": "Телефон",
+        "visited_at": "Дата приема",
+        "doctor": "Врач",
+        "branch": "Филиал",
+        "service": "Услуга",
+        "status": "Статус",
+        "billed": "Сумма",
         "paid": "Оплачено",
     },
     "values": {"status": {"Выполнен": "completed", "Неявка": "no_show", "Отменен": "cancelled_by_patient"}},
     "where": {"Тип": "Прием"},
 }
 RUSSIAN: dict[str, Any] = {
-    "encoding": "cp1251", "delimiter": ";", "decimal": ",", "datetime_format": "%d.%m.%Y %H:%M",
+    "encoding": "cp1251",
+    "delimiter": ";",
+    "decimal": ",",
+    "datetime_format": "%d.%m.%Y %H:%M",
 }
 HEADER = "Тип;№ приема;№ карты;Телефон;Дата приема;Врач;Филиал;Услуга;Статус;Сумма;Оплачено"
 
@@ -113,10 +123,14 @@ def test_a_mistake_names_its_key_and_what_is_accepted() -> None:
     assert mistakes(streams={"vists": {"columns": {"visit_id": "A"}}})[0].startswith(
         "streams.vists: unknown table; did you mean visits? accepted: channel_rules, "
     )
-    found = mistakes(streams={"reviews": {
-        "columns": {"review_id": "A", "reviewed_at": "B", "docter": "C"},
-        "defaults": {"rating": "many"},
-    }})
+    found = mistakes(
+        streams={
+            "reviews": {
+                "columns": {"review_id": "A", "reviewed_at": "B", "docter": "C"},
+                "defaults": {"rating": "many"},
+            }
+        }
+    )
     assert found == [
         (
             "streams.reviews.columns.docter: unknown column; did you mean doctor? accepted: review_id, "
@@ -204,10 +218,20 @@ def test_a_flat_visit_line_carries_patient_line_payment_and_appointment(tmp_path
     )
     [row] = found.rows
     assert {name: value for name, value in row.items() if value is not None and name != "phone_keys"} == {
-        "visit_id": "П-1", "patient_id": "000123", "visited_at": datetime(2026, 1, 10, 8, 30, tzinfo=UTC),
-        "doctor": "Хорват И.", "branch": "Центр", "service": "Прием ЛОР", "status": "completed",
-        "status_raw": "Выполнен", "billed": Decimal("1200.500000"), "paid": Decimal("1000.000000"),
-        "line_id": "1", "is_line": True, "is_appointment": True, "_row_number": 2,
+        "visit_id": "П-1",
+        "patient_id": "000123",
+        "visited_at": datetime(2026, 1, 10, 8, 30, tzinfo=UTC),
+        "doctor": "Хорват И.",
+        "branch": "Центр",
+        "service": "Прием ЛОР",
+        "status": "completed",
+        "status_raw": "Выполнен",
+        "billed": Decimal("1200.500000"),
+        "paid": Decimal("1000.000000"),
+        "line_id": "1",
+        "is_line": True,
+        "is_appointment": True,
+        "_row_number": 2,
     }
     assert found.log.skipped == {"where Тип": 1}
     assert found.log.unknown_columns == set()
@@ -217,7 +241,12 @@ def test_rows_of_a_visit_are_numbered_in_file_order(tmp_path: Path) -> None:
     line = "Прием;{};1;;10.01.2026 09:30;;;;Выполнен;;"
     found = visits(tmp_path, *(line.format(visit) for visit in ("a", "b", "a", "b", "a", "c")))
     assert [(row["visit_id"], row["line_id"]) for row in found.rows] == [
-        ("a", "1"), ("b", "1"), ("a", "2"), ("b", "2"), ("a", "3"), ("c", "1"),
+        ("a", "1"),
+        ("b", "1"),
+        ("a", "2"),
+        ("b", "2"),
+        ("a", "3"),
+        ("c", "1"),
     ]
 
 
@@ -226,8 +255,12 @@ def test_a_status_nobody_mapped_is_unknown_and_keeps_its_text(tmp_path: Path) ->
     texts = ["выполнен ", "Неявка", "Перенос", "", "Completed", "arrived"]
     found = visits(tmp_path, *(line.format(i, text) for i, text in enumerate(texts)))
     assert [(row["status"], row["status_raw"]) for row in found.rows] == [
-        ("completed", "выполнен"), ("no_show", "Неявка"), ("unknown", "Перенос"), ("unknown", None),
-        ("completed", "Completed"), ("arrived", "arrived"),
+        ("completed", "выполнен"),
+        ("no_show", "Неявка"),
+        ("unknown", "Перенос"),
+        ("unknown", None),
+        ("completed", "Completed"),
+        ("arrived", "arrived"),
     ]
 
 
@@ -236,7 +269,10 @@ def test_visits_without_a_status_column_took_place(tmp_path: Path) -> None:
     mapping = {"columns": {"visit_id": "id", "patient_id": "patient", "visited_at": "at"}}
     [row] = read(path, "visits", streams={"visits": mapping}).rows
     assert (row["status"], row["status_raw"], row["is_appointment"], row["is_line"]) == (
-        "completed", None, False, False,
+        "completed",
+        None,
+        False,
+        False,
     )
 
 
@@ -251,7 +287,9 @@ def test_a_completed_visit_in_the_future_is_refused_and_a_booked_one_is_not(tmp_
     )
     assert found.column("visit_id") == ["2", "3"]
     assert [(row, column) for row, column, _ in found.quarantined] == [
-        (2, "visited_at"), (5, "visited_at"), (6, "visited_at"),
+        (2, "visited_at"),
+        (5, "visited_at"),
+        (6, "visited_at"),
     ]
     assert "in the future" in found.quarantined[0][2]
     assert found.quarantined[2][2] == "has the absurd year 9999"
@@ -264,14 +302,21 @@ def test_a_row_that_was_only_booked_stands_at_its_planned_time(tmp_path: Path) -
         "1,2,,2026-01-10 09:30,2026-01-02,no_show\n"
         "2,2,2026-01-11 09:40,2026-01-11 09:30,2026-01-02 08:15,completed\n",
     )
-    mapping = {"columns": {
-        "visit_id": "id", "patient_id": "patient", "visited_at": "came", "scheduled_at": "planned",
-        "booked_at": "booked", "status": "status",
-    }}
+    mapping = {
+        "columns": {
+            "visit_id": "id",
+            "patient_id": "patient",
+            "visited_at": "came",
+            "scheduled_at": "planned",
+            "booked_at": "booked",
+            "status": "status",
+        }
+    }
     first, second = read(path, "visits", streams={"visits": mapping}).rows
     assert first["visited_at"] == first["scheduled_at"] == datetime(2026, 1, 10, 8, 30, tzinfo=UTC)
     assert (first["booked_at"], first["booked_at_is_date"]) == (
-        datetime(2026, 1, 2, 22, 59, 59, 999999, tzinfo=UTC), True,
+        datetime(2026, 1, 2, 22, 59, 59, 999999, tzinfo=UTC),
+        True,
     )
     assert second["visited_at"] == datetime(2026, 1, 11, 8, 40, tzinfo=UTC)
     assert second["booked_at_is_date"] is False
@@ -283,9 +328,15 @@ def test_where_appointments_have_a_stream_of_their_own_only_a_visit_naming_one_t
     path = write(
         tmp_path / "v.csv", "id,p,at,status,app\n1,2,2026-01-10,completed,A7\n2,2,2026-01-11,booked,\n"
     )
-    mapping = {"columns": {
-        "visit_id": "id", "patient_id": "p", "visited_at": "at", "status": "status", "appointment_id": "app",
-    }}
+    mapping = {
+        "columns": {
+            "visit_id": "id",
+            "patient_id": "p",
+            "visited_at": "at",
+            "status": "status",
+            "appointment_id": "app",
+        }
+    }
     alone = read(path, "visits", streams={"visits": mapping})
     assert alone.column("is_appointment") == [True, True]
     streams = {"visits": mapping, "appointments": {"columns": {"appointment_id": "x"}}}
@@ -328,13 +379,22 @@ def test_titles_above_and_totals_within_the_table_are_no_rows(tmp_path: Path) ->
         ";;;300,50;\r\n"
         "Итого;;;300,50;\r\n",
     )
-    mapping = {"columns": {
-        "visit_id": "№ приема", "patient_id": "№ карты", "visited_at": "дата приема", "billed": "Сумма",
-    }}
+    mapping = {
+        "columns": {
+            "visit_id": "№ приема",
+            "patient_id": "№ карты",
+            "visited_at": "дата приема",
+            "billed": "Сумма",
+        }
+    }
     found = read(path, "visits", streams={"visits": mapping}, date_format="%d.%m.%Y", decimal=",")
     assert found.column("visit_id") == ["1", "2"]
     assert found.log.skipped == {
-        "preamble": 3, "group row": 1, "blank line": 1, "repeated header": 1, "total row": 2,
+        "preamble": 3,
+        "group row": 1,
+        "blank line": 1,
+        "repeated header": 1,
+        "total row": 2,
     }
     assert found.log.control_totals == {("total", "billed"): Decimal("300.50")}
     assert found.log.unknown_columns == {"Примечание"}
@@ -377,13 +437,24 @@ def test_a_workbook_keeps_ids_whole_and_its_dates_and_times(tmp_path: Path) -> N
     path = tmp_path / "visits.xlsx"
     book.save(path)
     os.utime(path, (ARRIVED.timestamp(), ARRIVED.timestamp()))
-    mapping = {"sheet": "Приемы", "columns": {
-        "visit_id": "id", "patient_id": "patient", "visited_at": ["day", "clock"], "paid": "paid",
-        "clinic_says_primary": "first", "phone": "phone", "booked_at": "booked",
-    }}
+    mapping = {
+        "sheet": "Приемы",
+        "columns": {
+            "visit_id": "id",
+            "patient_id": "patient",
+            "visited_at": ["day", "clock"],
+            "paid": "paid",
+            "clinic_says_primary": "first",
+            "phone": "phone",
+            "booked_at": "booked",
+        },
+    }
     first, second = read(path, "visits", streams={"visits": mapping}).rows
     assert (first["visit_id"], first["patient_id"], second["visit_id"], second["patient_id"]) == (
-        "1001", "55", "1002", "0056",
+        "1001",
+        "55",
+        "1002",
+        "0056",
     )
     assert first["visited_at"] == datetime(2026, 1, 10, 8, 30, tzinfo=UTC)
     assert second["visited_at"] == datetime(2026, 1, 11, 22, 59, 59, 999999, tzinfo=UTC)
@@ -401,14 +472,18 @@ def test_several_headings_for_one_column(tmp_path: Path) -> None:
         tmp_path / "p.csv",
         "series,no,mobile,home,source,source2\nA,1,+38515550101,+38515550102,,poster\nA,2,,,friend,poster\n,,,,,x\n",
     )
-    mapping = {"columns": {
-        "patient_id": ["series", "no"], "phone": ["mobile", "home"],
-        "self_reported_source": ["source", "source2"],
-    }}
+    mapping = {
+        "columns": {
+            "patient_id": ["series", "no"],
+            "phone": ["mobile", "home"],
+            "self_reported_source": ["source", "source2"],
+        }
+    }
     found = read(path, "patients", streams={"patients": mapping})
     assert found.column("patient_id") == ["A:1", "A:2"]
     assert found.column("phone_keys") == [
-        [PRIVACY.phone_key("+38515550101"), PRIVACY.phone_key("+38515550102")], None,
+        [PRIVACY.phone_key("+38515550101"), PRIVACY.phone_key("+38515550102")],
+        None,
     ]
     assert found.column("self_reported_source") == ["poster", "friend"]
 
@@ -417,7 +492,8 @@ def test_defaults_fill_empty_cells_and_prefixes_are_put_once(tmp_path: Path) -> 
     path = write(tmp_path / "a.csv", "id,visitor,status\n1,12.34,\n2,ga:56.78,confirmed\n3,,no_show\n")
     mapping = {
         "columns": {"appointment_id": "id", "visitor_id": "visitor", "status": "status"},
-        "defaults": {"branch": "Centre", "status": "booked"}, "prefixes": {"visitor_id": "ga:"},
+        "defaults": {"branch": "Centre", "status": "booked"},
+        "prefixes": {"visitor_id": "ga:"},
     }
     found = read(path, "appointments", streams={"appointments": mapping})
     assert found.column("visitor_id") == ["ga:12.34", "ga:56.78", None]
@@ -446,14 +522,23 @@ def test_a_landing_page_lands_without_its_query_and_its_tags_fill_their_columns(
         "https://www.google.com/search?q=ana+horvat,\n"
         "2,2026-01-10 09:31,form,/kids,,Own\n",
     )
-    mapping = {"columns": {
-        "contact_id": "id", "contacted_at": "at", "contact_kind": "kind", "landing_path": "page",
-        "referrer_host": "ref", "utm_campaign": "campaign",
-    }}
+    mapping = {
+        "columns": {
+            "contact_id": "id",
+            "contacted_at": "at",
+            "contact_kind": "kind",
+            "landing_path": "page",
+            "referrer_host": "ref",
+            "utm_campaign": "campaign",
+        }
+    }
     first, second = read(path, "contacts", streams={"contacts": mapping}).rows
     assert (first["landing_path"], first["referrer_host"]) == ("/ent", "www.google.com")
     assert (first["utm_source"], first["utm_campaign"], first["click_id_type"], first["click_id"]) == (
-        "google", "Brand", "gclid", "Ab1_x",
+        "google",
+        "Brand",
+        "gclid",
+        "Ab1_x",
     )
     assert (second["landing_path"], second["utm_campaign"], second["utm_source"]) == ("/kids", "Own", None)
     assert "ana" not in str([first, second]).lower()
@@ -469,15 +554,21 @@ def test_calls_with_durations_marks_and_own_numbers(tmp_path: Path) -> None:
     )
     mapping = {
         "columns": {
-            "call_id": "id", "called_at": ["day", "time"], "phone": "from", "tracking_number": "to",
-            "talk_s": "talk", "is_answered": "taken", "direction": "way",
+            "call_id": "id",
+            "called_at": ["day", "time"],
+            "phone": "from",
+            "tracking_number": "to",
+            "talk_s": "talk",
+            "is_answered": "taken",
+            "direction": "way",
         },
         "values": {"direction": {"Входящий": "inbound"}},
     }
     found = read(path, "calls", streams={"calls": mapping}, date_format="%d.%m.%Y")
     first, second = found.rows
     assert (first["called_at"], second["called_at"]) == (
-        datetime(2026, 1, 10, 8, 30, tzinfo=UTC), datetime(2026, 1, 10, 8, 31, 7, tzinfo=UTC),
+        datetime(2026, 1, 10, 8, 30, tzinfo=UTC),
+        datetime(2026, 1, 10, 8, 31, 7, tzinfo=UTC),
     )
     assert (first["talk_s"], first["is_answered"], first["direction"]) == (95, True, "inbound")
     assert (second["talk_s"], second["is_answered"], second["phone_key"]) == (0, False, None)
@@ -521,7 +612,10 @@ def test_the_report_level_follows_from_what_is_mapped(tmp_path: Path) -> None:
         mapping = {"columns": {**columns, **more}, "defaults": {"source": "Baidu"}}
         [row] = read(path, "ad_spend", streams={"ad_spend": mapping}, account="main", currency="CNY").rows
         assert (row["source"], row["account"], row["currency"], row["tax_basis"]) == (
-            "baidu", "main", "CNY", "unknown",
+            "baidu",
+            "main",
+            "CNY",
+            "unknown",
         )
         return row["report_level"]
 
@@ -553,7 +647,9 @@ def test_reference_tables_through_a_mapped_file(tmp_path: Path) -> None:
     found = read(path, "tracking_numbers", streams={"tracking_numbers": mapping})
     [row] = found.rows
     assert (row["number"], row["phone_key"], row["valid_from"]) == (
-        "+38515550100", PRIVACY.phone_key("+38515550100"), date(2026, 1, 1),
+        "+38515550100",
+        PRIVACY.phone_key("+38515550100"),
+        date(2026, 1, 1),
     )
     assert [(line, column) for line, column, _ in found.quarantined] == [(3, "number"), (4, "channel")]
     services = write(tmp_path / "s.csv", "Услуга;Цена;Доля\nПриём;1 200,50;0,35\n")
@@ -696,8 +792,13 @@ def test_whatever_the_cells_hold_every_line_is_accounted_for(
     path = write(tmp_path / "v.csv", text.getvalue())
     mapping = {"columns": {"visit_id": "id", "patient_id": "patient", "visited_at": "at", "billed": "sum"}}
     found = read(
-        path, "visits", streams={"visits": mapping}, datetime_format="%d.%m.%Y %H:%M", decimal=",",
-        delimiter=";", encoding="utf-8",
+        path,
+        "visits",
+        streams={"visits": mapping},
+        datetime_format="%d.%m.%Y %H:%M",
+        decimal=",",
+        delimiter=";",
+        encoding="utf-8",
     )
     assert found.read + sum(found.log.skipped.values()) == len(rows)
 
@@ -731,14 +832,18 @@ def test_a_newer_file_replaces_all_lines_of_the_visits_it_carries(tmp_path: Path
     os.utime(write(inbox / "new.csv", new), (later, later))
     records = {record.file: record for record in landing.land("mapped_file", "visits")}
     assert {name: record.status for name, record in records.items()} == {
-        "copy.csv": "landed", "old.csv": "skipped", "new.csv": "landed",
+        "copy.csv": "landed",
+        "old.csv": "skipped",
+        "new.csv": "landed",
     }
     assert (records["new.csv"].rows_landed, records["copy.csv"].rows_landed) == (2, 1)
     folder = tmp_path / "data/landing/mapped_file/visits/source=mis"
     live = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
     rows = [row for name in live for row in pq.read_table(folder / name, partitioning=None).to_pylist()]
     assert sorted((row["visit_id"], row["line_id"], row["service"], row["amount"]) for row in rows) == [
-        ("1", "1", "Exam", Decimal(45)), ("2", "1", "Exam", Decimal(50)), ("3", "1", "Exam", Decimal(50)),
+        ("1", "1", "Exam", Decimal(45)),
+        ("2", "1", "Exam", Decimal(50)),
+        ("3", "1", "Exam", Decimal(50)),
     ]
     assert landing.land("mapped_file", "visits") == []
 
@@ -746,8 +851,12 @@ def test_a_newer_file_replaces_all_lines_of_the_visits_it_carries(tmp_path: Path
 # Real files
 
 SYNTHEA_CLASSES = {
-    "wellness": "outpatient", "ambulatory": "outpatient", "outpatient": "outpatient",
-    "urgentcare": "outpatient", "emergency": "outpatient", "inpatient": "inpatient",
+    "wellness": "outpatient",
+    "ambulatory": "outpatient",
+    "outpatient": "outpatient",
+    "urgentcare": "outpatient",
+    "emergency": "outpatient",
+    "inpatient": "inpatient",
 }
 
 
@@ -755,12 +864,22 @@ def test_synthea_money_is_the_payments_column_of_payment_rows_only(shared: Path)
     path = shared / "emr_mis/synthea_csv/claims_transactions.csv"
     mapping = {
         "columns": {
-            "payment_id": "id", "visit_id": "appointmentid", "patient_id": "patientid", "paid_at": "fromdate",
-            "amount": "payments", "payer_type": "method",
+            "payment_id": "id",
+            "visit_id": "appointmentid",
+            "patient_id": "patientid",
+            "paid_at": "fromdate",
+            "amount": "payments",
+            "payer_type": "method",
         },
-        "values": {"payer_type": {
-            "COPAY": "cash", "CASH": "cash", "CC": "card", "CHECK": "transfer", "ECHECK": "transfer",
-        }},
+        "values": {
+            "payer_type": {
+                "COPAY": "cash",
+                "CASH": "cash",
+                "CC": "card",
+                "CHECK": "transfer",
+                "ECHECK": "transfer",
+            }
+        },
         "where": {"type": "PAYMENT"},
     }
     found = read(path, "payments", streams={"payments": mapping})
@@ -778,8 +897,12 @@ def test_synthea_encounters_and_patients(shared: Path) -> None:
     folder = shared / "emr_mis/synthea_csv"
     mapping = {
         "columns": {
-            "visit_id": "Id", "patient_id": "PATIENT", "visited_at": "START", "doctor": "PROVIDER",
-            "branch": "ORGANIZATION", "care_setting": "ENCOUNTERCLASS",
+            "visit_id": "Id",
+            "patient_id": "PATIENT",
+            "visited_at": "START",
+            "doctor": "PROVIDER",
+            "branch": "ORGANIZATION",
+            "care_setting": "ENCOUNTERCLASS",
         },
         "values": {"care_setting": SYNTHEA_CLASSES},
     }
@@ -793,9 +916,16 @@ def test_synthea_encounters_and_patients(shared: Path) -> None:
     found = read(folder / "patients.csv", "patients", streams={"patients": patients})
     assert len(found.rows) == 27
     assert found.rows[0] | {"_row_number": 0} == {
-        "patient_id": "3edac2e3-d223-6fae-d515-daf96ef6bc76", "phone_keys": None, "email_keys": None,
-        "birth_year": 2014, "sex": "male", "registered_at": None, "self_reported_source": None,
-        "merged_into": None, "changed_at": None, "_row_number": 0,
+        "patient_id": "3edac2e3-d223-6fae-d515-daf96ef6bc76",
+        "phone_keys": None,
+        "email_keys": None,
+        "birth_year": 2014,
+        "sex": "male",
+        "registered_at": None,
+        "self_reported_source": None,
+        "merged_into": None,
+        "changed_at": None,
+        "_row_number": 0,
     }
     assert {"SSN", "FIRST", "LAST", "ADDRESS"} <= found.log.unknown_columns
 
@@ -804,8 +934,12 @@ def test_the_facebook_campaign_set(shared: Path) -> None:
     path = shared / "ad_spend/meta/kag/KAG_conversion_data_with_date.csv"
     mapping = {
         "columns": {
-            "spend_date": "Date", "campaign_id": "xyz_campaign_id", "ad_group": "fb_campaign_id",
-            "impressions": "Impressions", "clicks": "Clicks", "cost_native": "Spent",
+            "spend_date": "Date",
+            "campaign_id": "xyz_campaign_id",
+            "ad_group": "fb_campaign_id",
+            "impressions": "Impressions",
+            "clicks": "Clicks",
+            "cost_native": "Spent",
         },
         "defaults": {"source": "facebook", "report_level": "ad", "currency": "USD", "account": "kag"},
     }
@@ -825,7 +959,9 @@ def test_the_facebook_campaign_set(shared: Path) -> None:
 def test_the_no_show_set(shared: Path) -> None:
     path = shared / "emr_mis/no_show/KaggleV2-May-2016.subset2999.csv"
     columns = {
-        "appointment_id": "AppointmentID", "booked_at": "ScheduledDay", "scheduled_at": "AppointmentDay",
+        "appointment_id": "AppointmentID",
+        "booked_at": "ScheduledDay",
+        "scheduled_at": "AppointmentDay",
         "status": "No-show",
     }
     given: dict[str, Any] = {

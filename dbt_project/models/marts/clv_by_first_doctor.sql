@@ -46,7 +46,9 @@ groups as (
         -- n, the sum and the sum of squares: what averages and variances need, as exact decimals
         count(revenue_365d) as n,
         cast(coalesce(sum(revenue_365d), 0) as decimal(38, 2)) as total,
-        cast(coalesce(sum(cast(revenue_365d as decimal(19, 2)) * revenue_365d), 0) as decimal(38, 4)) as squares
+        cast(
+            coalesce(sum(cast(revenue_365d as decimal(19, 2)) * revenue_365d), 0) as decimal(38, 4)
+        ) as squares
     from cohorts
     group by all
 ),
