@@ -36,7 +36,7 @@ from connectors.errors import FileRefused
 from connectors.files import InboxFile
 from connectors.privacy import Privacy, to_e164
 from pipelines.config import Clinic
-from pipelines.loads import LoadRecord, append_records, mend_records
+from pipelines.loads import LoadRecord, append_records, mend_records, told_loads
 from pipelines.merge import Merge, sql
 from pipelines.reference import read_reference, reference_streams
 
@@ -222,7 +222,15 @@ class Landing:
                 scratch = folder / ".schema.tmp"
                 pq.write_table(schema.empty_table(), scratch)
                 scratch.replace(path)
-        mend_records(self._root / "loads.jsonl")
+        loads = self._root / "loads.jsonl"
+        mend_records(loads)
+        # A run killed between the manifest and this file has landed rows that no line tells of.
+        told = told_loads(loads)
+        for manifest in sorted(self._root.glob("*/*/source=*/manifest.json")):
+            held = json.loads(manifest.read_text(encoding="utf-8"))["loads"]
+            append_records(
+                loads, (LoadRecord(**load["record"]) for load_id, load in held.items() if load_id not in told)
+            )
 
     def land(self, kind: str, stream_name: str) -> list[LoadRecord]:
         """Land every new file of one stream, all sources of the kind; one record per file.

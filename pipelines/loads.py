@@ -56,3 +56,11 @@ def mend_records(path: Path) -> None:
     if data and not data.endswith(b"\n"):
         with path.open("r+b") as stream:
             stream.truncate(data.rfind(b"\n") + 1)
+
+
+def told_loads(path: Path) -> set[str]:
+    """The ids of the loads that have a line."""
+    if not path.exists():
+        return set()
+    with path.open(encoding="utf-8") as stream:
+        return {json.loads(line)["load_id"] for line in stream}

@@ -347,6 +347,16 @@ def test_left_overs_of_a_killed_run_are_swept(clinic: Clinic) -> None:
     assert sorted(p.suffix for p in folder.iterdir()) == [".json", ".parquet"]
 
 
+def test_a_load_whose_record_was_lost_in_a_kill_is_told_after_all(clinic: Clinic) -> None:
+    drop(clinic, "calls", "a.csv", HEAD + "1,2026-05-01T10:00:00Z,,1\n")
+    landing_of(clinic).land("toy", "calls")
+    loads = clinic.data_dir / "landing" / "loads.jsonl"
+    whole = loads.read_text()
+    loads.unlink()
+    landing_of(clinic)
+    assert loads.read_text() == whole
+
+
 def test_reference_files_land_and_vanish_with_the_file(clinic: Clinic) -> None:
     path = clinic.data_dir / "reference" / "campaign_map.csv"
     path.parent.mkdir(parents=True)
