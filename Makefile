@@ -54,11 +54,11 @@ bench: $(VENV)/.dev ## scale runs, printed as a table and written to benchmarks/
 	$(BIN)/python -m benchmarks
 
 lock: ## resolve requirements/*.txt anew (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras -q \
 	  pyproject.toml requirements/build.in -o requirements/run.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras -q \
 	  pyproject.toml requirements/build.in --group dev -c requirements/run.txt -o requirements/dev.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras -q \
 	  requirements/reader.in -o requirements/reader.txt
 
 clean: ## remove environments, caches and the demo's data
