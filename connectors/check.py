@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connectors.contract import ReadLog, Row, Stream
+from connectors.contract import Column, ReadLog, Row, Stream
 from connectors.errors import RowRefused
 from connectors.privacy import RUINED_NUMBER, Privacy, split_phones
 
@@ -20,6 +21,15 @@ _MONEY_LIMIT = Decimal(10) ** 12  # decimal(18, 6) holds twelve digits before th
 _MICRO = Decimal("0.000001")
 _INT64 = 1 << 63
 _SHOWN_BELOW = 1_000_000
+_RECORD_ID = re.compile(r"(?=.*\d)[A-Za-z0-9_-]{1,40}")
+# Seven digits, also written apart, may be somebody's number.
+_LONG_NUMBER = re.compile(r"\+?(?:\d[\s().-]*){7,}")
+_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")
+# Texts that people type: what in them reads as a number or an address does not land.
+_TYPED = frozenset({"self_reported_source", "tags", "status_raw"})
+# Ids of browsers and accounts; some systems take the e-mail or the phone for one.
+_VISITORS = frozenset({"visitor_id", "user_ref"})
+_VISITOR_PHONE = re.compile(r"(?:\w+:)?\+?[\d\s()-]{7,16}")
 # Nothing a clinic reports is older; years below are typing mistakes (0023, 1010) or empty-date marks.
 _FIRST_YEAR = 1900
 _LAST_YEAR = 2100
@@ -56,10 +66,7 @@ def check(
     the file arrived (zones differ by up to a day). Else it is quarantined under its first fault.
     """
     schema = stream.schema().append(pa.field("_row_number", pa.int64()))
-    casts = [
-        (column.name, _caster(column.type, column.personal, column.record_id, privacy, log), column.required)
-        for column in stream.columns
-    ]
+    casts = [(column.name, _caster(column, privacy, log), column.required) for column in stream.columns]
     horizon = arrived_at + (timedelta(days=730) if stream.may_be_future else timedelta(days=1))
     columns: list[list[Any]] = [[] for _ in schema]
     quarantined: list[Quarantined] = []
@@ -116,7 +123,7 @@ def _shown(row: Row, stream: Stream, privacy: Privacy) -> dict[str, str]:
 
     Columns may have slipped, so any cell may hold a phone or a name: kept are only values that are what
     their column declares and cannot be a phone number: times, dates, flags, numbers under a million,
-    and record ids that do not read as a phone.
+    and record ids of the usual shape (letters, digits, - and _; fewer than seven digits in a row).
     """
     shown = {}
     for column in stream.columns:
@@ -125,7 +132,7 @@ def _shown(row: Row, stream: Stream, privacy: Privacy) -> dict[str, str]:
             continue
         if column.record_id:
             text = str(raw).strip()
-            if privacy.hash_record_ids or privacy.e164(text) is None:
+            if privacy.hash_record_ids or (_RECORD_ID.fullmatch(text) and not _LONG_NUMBER.search(text)):
                 shown[column.name] = privacy.record_id(text)
         elif column.type not in ("text", "text[]"):
             try:
@@ -137,12 +144,40 @@ def _shown(row: Row, stream: Stream, privacy: Privacy) -> dict[str, str]:
     return shown
 
 
-def _caster(type_: str, personal: str | None, record_id: bool, privacy: Privacy, log: ReadLog) -> Cast:
-    if personal is not None:
-        return _personal(type_, personal, privacy, log)
-    if record_id:
+def _caster(column: Column, privacy: Privacy, log: ReadLog) -> Cast:
+    if column.personal is not None:
+        return _personal(column.type, column.personal, privacy, log)
+    if column.record_id:
         return lambda raw: None if (text := _text(raw)) is None else privacy.record_id(text)
-    return _CASTS[type_]
+    if column.name in _VISITORS:
+        return _visitor(privacy)
+    if column.name in _TYPED:
+        return _typed_texts if column.type == "text[]" else _typed
+    return _CASTS[column.type]
+
+
+def _visitor(privacy: Privacy) -> Cast:
+    """A browser's or account's id; keyed where it is an e-mail or a phone, so that it still joins."""
+
+    def cast(raw: Any) -> str | None:
+        text = _text(raw)
+        if text is None:
+            return None
+        if "@" in text or (_VISITOR_PHONE.fullmatch(text) and privacy.e164(text.rpartition(":")[2])):
+            return privacy.visitor_id(text)
+        return text
+
+    return cast
+
+
+def _typed(raw: Any) -> str | None:
+    text = _text(raw)
+    return None if text is None else _LONG_NUMBER.sub("…", _ADDRESS.sub("…", text)).strip()
+
+
+def _typed_texts(raw: Any) -> list[str] | None:
+    texts = _texts(raw)
+    return None if texts is None else [typed for text in texts if (typed := _typed(text)) is not None]
 
 
 def _personal(type_: str, personal: str, privacy: Privacy, log: ReadLog) -> Cast:
@@ -235,9 +270,10 @@ def _date(raw: Any) -> date:
             raise RowRefused("", "is not a date") from None
     if isinstance(raw, datetime) or not isinstance(raw, date):
         raise RowRefused("", "is not a date")
-    if not _FIRST_YEAR <= raw.year <= _LAST_YEAR:
-        raise RowRefused("", f"has the absurd year {raw.year}")
-    return raw
+    day: date = raw
+    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        raise RowRefused("", f"has the absurd year {day.year}")
+    return day
 
 
 def _texts(raw: Any) -> list[str] | None:

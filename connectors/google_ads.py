@@ -573,6 +573,7 @@ def _api_spend(
     file: InboxFile, source: GoogleAdsOptions, rows: Iterator[tuple[int, dict[str, Any]]]
 ) -> Iterator[Row]:
     level: str | None = None
+    has_cost = has_clicks = False
     for number, result in rows:
         metrics, segments = result.get("metrics"), result.get("segments") or {}
         if not isinstance(metrics, dict) and "clickView" in result:
@@ -602,6 +603,9 @@ def _api_spend(
             raise FileRefused(f"{file.name}: holds rows by {level} and by {here}; save one query per file")
         ad_group = result.get("adGroup") or {}
         criterion = _part(result.get("adGroupCriterion"), "keyword")
+        # Zeros are left out of the answer, so one row without a cost says nothing; all of them do.
+        has_cost = has_cost or "costMicros" in metrics
+        has_clicks = has_clicks or str(metrics.get("clicks", "0")) != "0"
         cost = _micros(metrics.get("costMicros", 0))
         refused = None
         if cost is None:
@@ -630,6 +634,11 @@ def _api_spend(
                 "currency": currency,
             },
             refused,
+        )
+    if has_clicks and not has_cost:
+        raise FileRefused(
+            f"{file.name}: has clicks but no cost anywhere; add metrics.cost_micros to the query, "
+            "else its days would cost nothing"
         )
 
 

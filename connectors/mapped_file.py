@@ -90,8 +90,9 @@ _ENUMS: Mapping[str, tuple[str, ...]] = {
     "channel": CHANNELS,
     "resource": ("outpatient", "theatre", "bed"),
 }
-# A call whose direction nobody mapped would count as inbound, so such a row waits in quarantine.
-_STRICT_ENUMS = frozenset({"direction"})
+# A call whose direction nobody mapped would count as inbound, and loyalty points as money, so such rows wait
+# in quarantine.
+_STRICT_ENUMS = frozenset({"direction", "payer_type"})
 _SEXES = {
     **dict.fromkeys(
         ("f", "female", "woman", "w", "ж", "жен", "жен.", "женский", "женщина", "ž", "žensko", "女"), "female"
@@ -207,7 +208,7 @@ _REPLACES: Mapping[str, tuple[str, ...]] = {
 _MADE_IDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "other_costs": (
         "cost_id",
-        ("channel", "source", "campaign", "starts_on", "ends_on", "amount", "currency"),
+        ("channel", "source", "campaign", "starts_on", "ends_on"),
     ),
     "shifts": ("shift_id", ("resource", "doctor", "room", "starts_at")),
 }
@@ -937,7 +938,6 @@ class _Reading:
         wanted |= {header_key(h): h for h in self._mapping.where}
         needed = self._needed_headings()
         best: dict[str, int] = {}
-        best_cells: list[Cell] = []
         seen, is_empty = 0, True
         for _, cells in lines:
             seen += 1
@@ -947,7 +947,7 @@ class _Reading:
                 if isinstance(cell, str) and (key := header_key(cell)) in wanted:
                     found.setdefault(key, index)
             if len(found) > len(best):
-                best, best_cells = found, cells
+                best = found
             if found and all(any(h in found for h in group) for group in needed):
                 if seen > 1:
                     self._log.skip("preamble", seen - 1)
@@ -966,8 +966,9 @@ class _Reading:
                 f"check streams.{self._table.stream.name}.columns"
                 + (f" and the encoding ({self._file.encoding})" if self._file.encoding else "")
             )
-        has = ", ".join(repr(text) for cell in best_cells if (text := cell_text(cell)))
-        raise FileRefused(f"{name}: the column {missing} is missing; the file has {has}")
+        # Only headings that the mapping knows are quoted: the line may be a preamble with a patient's name.
+        has = ", ".join(repr(wanted[heading]) for heading in best)
+        raise FileRefused(f"{name}: the column {missing} is missing; of the mapped ones it has {has}")
 
     def _needed_headings(self) -> list[list[str]]:
         """Groups of headings of which the header must have one: required columns and filters."""
@@ -1109,7 +1110,8 @@ class _Reading:
             # The hash, not the text: a file may hold millions of visits, and a clash costs only a gap.
             key = hash(visit_id)
             count = self._counts[key] = self._counts.get(key, 0) + 1
-            row["line_id"] = str(count)
+            # Apart from the numbers that an export gives its own lines.
+            row["line_id"] = f"#{count}"
 
     def _make_id(self, row: dict[str, Any]) -> None:
         """A key made of the row's content, and its count where a file has the same content several times."""

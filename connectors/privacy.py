@@ -26,9 +26,16 @@ _EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+")
 _BETWEEN_PHONES = re.compile(r"[;,\n|]| или | or | ili ")
 # A slash divides two whole numbers, or an area code from its number ("091/234-5678", "01/5550-100").
 _WHOLE_NUMBER_DIGITS = 8
-_EXTENSION = re.compile(r"(?:доб|вн|ext|extension|x|#|kl|lok)\.?\s*\d+\s*$", re.IGNORECASE)
-# A leading label ("моб.", "tel:") is not a mask; letters or stars within the digits are.
-_LABEL = re.compile(r"^\s*[^\W\d_]+[.:]?\s*")
+# "(мама)", "(доб. 12)".
+_NOTE = re.compile(r"\([^()]*[^\W\d_][^()]*\)")
+# A bare x or # within the digits is a mask ("0912345x67"); an extension stands apart.
+_EXTENSION = re.compile(
+    r"(?<=\d)(?:\s*,?\s*(?:доб|вн|ext(?:ension)?|kl|lok)\.?|\s+[x#])\s*\d{1,6}\s*$", re.IGNORECASE
+)
+# A word that is not a run of x: a label before the number ("тел. моб.") or a name after it is no mask.
+_WORD = r"(?![xXхХ]+(?:[\W\d_]|$))[^\W\d_]+"
+_LABEL = re.compile(rf"^(?:\s*{_WORD}[.:]*)+\s*(?=[+\d(])")
+_NAME = re.compile(rf"(?<=\d)(?:[\s,]+{_WORD}\.?)+\s*$")
 _MASKED = re.compile(r"[*xхX#•?_]|[^\W\d_]")
 RUINED_NUMBER = re.compile(r"^\s*\d+(?:[.,]\d+)?E\+?\d+\s*$", re.IGNORECASE)
 
@@ -64,6 +71,10 @@ class Privacy:
         match = _EMAIL.search(raw)
         return None if match is None else self._digest("email", match.group().lower().strip("."))
 
+    def visitor_id(self, raw: str) -> str:
+        """A browser's or account's id that is somebody's e-mail or phone, hashed as it stands."""
+        return self._digest("visitor", raw.lower())
+
     def record_id(self, raw: str) -> str:
         """A record number, hashed only when `privacy.hash_record_ids` is set."""
         return self._digest("record", raw) if self.hash_record_ids else raw
@@ -85,10 +96,10 @@ def to_e164(raw: str, region: str) -> str | None:
     Digits without a plus are read in `region` first; when that gives no valid number, as an
     international number without its plus (Calltouch writes `7495…`). None when neither is possible.
     """
-    text = _EXTENSION.sub("", raw.strip())
+    text = _EXTENSION.sub("", _NOTE.sub("", raw).strip())
     if not any(character.isdigit() for character in text) or RUINED_NUMBER.match(text):
         return None
-    text = _LABEL.sub("", text)
+    text = _NAME.sub("", _LABEL.sub("", text))
     if _MASKED.search(text):
         return None
     digits = "".join(character for character in text if character.isdigit())

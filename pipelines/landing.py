@@ -50,6 +50,7 @@ _META = (
     pa.field("_arrived_at", pa.timestamp("us", tz="UTC")),
     pa.field("_file_name", pa.string()),
 )
+_NO_VERSION = datetime(1970, 1, 1, tzinfo=UTC)
 # Unfinished copies: browsers, rsync and editors write under these names first.
 _IGNORED_SUFFIXES = (".part", ".partial", ".tmp", ".crdownload", ".swp", "~")
 # Rows of one file that are kept in memory before they go to a staging file of their own.
@@ -399,7 +400,9 @@ class _Place:
                 **figures,
             )
 
-        if load_id in self._manifest["loads"] or load_id in hashes_now:
+        # A file that was overwritten and is put back as it was is newer than what came between.
+        is_put_back = before is not None and before[2] != file_hash
+        if load_id in hashes_now or (load_id in self._manifest["loads"] and not is_put_back):
             hashes_now.add(load_id)
             # Lying where it lay is not a load; the same content under a new name or date is one, skipped.
             return None if before == seen[name] else record("skipped")
@@ -478,7 +481,8 @@ class _Place:
         rows = batch.num_rows
         columns: dict[str, Any] = dict(zip(batch.schema.names, batch.columns, strict=True))
         if self._stream.version is not None:
-            versions = pc.fill_null(columns[self._stream.version], pa.scalar(version_at, _META[3].type))
+            # A row without a version never beats one that has it, whenever its file arrived.
+            versions = pc.fill_null(columns[self._stream.version], pa.scalar(_NO_VERSION, _META[3].type))
         else:
             versions = pa.repeat(pa.scalar(version_at, _META[3].type), rows)
         columns["_version_at"] = versions
@@ -537,6 +541,9 @@ class _Place:
         loads: dict[str, Any] = self._manifest["loads"]
         # The same file read anew after a mending of the mapping supersedes its old load.
         superseded = {load_id for load_id, load in loads.items() if load["record"]["file_hash"] in hashes}
+        if self._kind == REFERENCE:
+            # The one file that lies there is the table, however old its date.
+            superseded = set(loads)
         for load_id in superseded:
             del loads[load_id]
             (self._quarantine / f"{load_id}.jsonl").unlink(missing_ok=True)

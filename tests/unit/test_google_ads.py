@@ -508,3 +508,9 @@ def test_options_are_checked() -> None:
         options(CONNECTOR, date_format="%H:%M")
     with pytest.raises(ValidationError):
         options(CONNECTOR, decimal=";")
+
+
+def test_an_answer_without_any_cost_is_refused_lest_its_days_cost_nothing(tmp_path: Path) -> None:
+    costless = RESULT | {"metrics": {"clicks": "80"}}
+    assert "add metrics.cost_micros to the query" in refusal(tmp_path, answer(costless, costless))
+    assert len(spend(tmp_path, answer(RESULT, costless)).landed) == 2

@@ -65,6 +65,19 @@ LINES = Stream(
 )
 
 
+PATIENTS = Stream(
+    name="patients",
+    description="patients",
+    columns=(
+        Column("patient_id", "text", "patient", required=True),
+        Column("changed_at", "timestamp", "version"),
+        Column("sex", "text", "sex"),
+    ),
+    primary_key=("patient_id",),
+    version="changed_at",
+)
+
+
 class ToyOptions(SourceOptions):
     scale: int = 1
 
@@ -78,7 +91,7 @@ class Toy(Connector[ToyOptions]):
     feeds = ()
 
     def streams(self, source: ToyOptions) -> tuple[Stream, ...]:
-        return (CALLS, SPEND, LINES)
+        return (CALLS, SPEND, LINES, PATIENTS)
 
     def read(self, file: InboxFile, stream: Stream, source: ToyOptions, log: ReadLog) -> Iterator[Row]:
         names: list[str] = []
@@ -345,6 +358,36 @@ def test_left_overs_of_a_killed_run_are_swept(clinic: Clinic) -> None:
     landing_of(clinic).land("toy", "calls")
     assert loads.read_text() == whole
     assert sorted(p.suffix for p in folder.iterdir()) == [".json", ".parquet"]
+
+
+def test_a_table_put_back_as_it_was_is_live_again_whatever_its_date(clinic: Clinic) -> None:
+    path = clinic.data_dir / "reference" / "campaign_map.csv"
+    path.parent.mkdir(parents=True)
+    landing = landing_of(clinic)
+    for minute, branch in ((5, "North"), (6, "South"), (1, "North")):
+        path.write_text(f"campaign,branch\nA,{branch}\n")
+        at = datetime(2026, 6, 1, 12, minute, tzinfo=UTC).timestamp()
+        os.utime(path, (at, at))
+        landing.land("reference", "campaign_map")
+        assert live(clinic, "campaign_map", "branch", kind="reference", source="reference") == [(branch,)]
+
+
+def test_an_export_put_back_as_it_was_wins_over_the_mistaken_one(clinic: Clinic) -> None:
+    landing = landing_of(clinic)
+    for minute, talk in ((1, 60), (2, 99), (3, 60)):
+        drop(clinic, "calls", "a.csv", HEAD + f"1,2026-05-01T10:00:00Z,,{talk}\n", minute=minute)
+        (record,) = landing.land("toy", "calls")
+        assert record.status == "landed"
+        assert live(clinic, "calls", "talk_s") == [(talk,)]
+
+
+def test_a_row_without_a_version_never_beats_one_that_has_it(clinic: Clinic) -> None:
+    landing = landing_of(clinic)
+    head = "patient_id,changed_at,sex\n"
+    drop(clinic, "patients", "b.csv", head + "p1,2026-05-01T10:00:00Z,female\n", minute=1)
+    drop(clinic, "patients", "c.csv", head + "p1,,male\n", minute=2)
+    landing.land("toy", "patients")
+    assert live(clinic, "patients", "sex") == [("female",)]
 
 
 def test_a_load_whose_record_was_lost_in_a_kill_is_told_after_all(clinic: Clinic) -> None:

@@ -228,7 +228,7 @@ def test_a_flat_visit_line_carries_patient_line_payment_and_appointment(tmp_path
         "status_raw": "Выполнен",
         "billed": Decimal("1200.500000"),
         "paid": Decimal("1000.000000"),
-        "line_id": "1",
+        "line_id": "#1",
         "is_line": True,
         "is_appointment": True,
         "_row_number": 2,
@@ -241,13 +241,29 @@ def test_rows_of_a_visit_are_numbered_in_file_order(tmp_path: Path) -> None:
     line = "Прием;{};1;;10.01.2026 09:30;;;;Выполнен;;"
     found = visits(tmp_path, *(line.format(visit) for visit in ("a", "b", "a", "b", "a", "c")))
     assert [(row["visit_id"], row["line_id"]) for row in found.rows] == [
-        ("a", "1"),
-        ("b", "1"),
-        ("a", "2"),
-        ("b", "2"),
-        ("a", "3"),
-        ("c", "1"),
+        ("a", "#1"),
+        ("b", "#1"),
+        ("a", "#2"),
+        ("b", "#2"),
+        ("a", "#3"),
+        ("c", "#1"),
     ]
+
+
+def test_a_made_number_never_meets_one_of_the_export(tmp_path: Path) -> None:
+    path = write(tmp_path / "v.csv", "id,line,card,at,sum\nV1,1,P,2026-01-10,100\nV1,,P,2026-01-10,50\n")
+    columns = {"visit_id": "id", "line_id": "line", "patient_id": "card", "visited_at": "at", "amount": "sum"}
+    found = read(path, "visits", streams={"visits": {"columns": columns}})
+    assert len(set(found.column("line_id"))) == 2
+
+
+def test_a_corrected_amount_of_a_cost_replaces_the_old_line(tmp_path: Path) -> None:
+    mapping = {"columns": {"channel": "channel", "starts_on": "since", "amount": "sum"}}
+    ids = []
+    for amount in ("1000", "1200"):
+        path = write(tmp_path / f"{amount}.csv", f"channel,since,sum\noffline,2025-01-01,{amount}\n")
+        ids += read(path, "other_costs", streams={"other_costs": mapping}).column("cost_id")
+    assert ids[0] == ids[1]
 
 
 def test_a_status_nobody_mapped_is_unknown_and_keeps_its_text(tmp_path: Path) -> None:
@@ -624,7 +640,7 @@ def test_the_report_level_follows_from_what_is_mapped(tmp_path: Path) -> None:
     assert level(campaign_name="campaign", keyword="key") == "keyword"
 
 
-def test_payer_types_that_nobody_mapped_land_empty_and_are_noted(tmp_path: Path) -> None:
+def test_payer_types_that_nobody_mapped_are_quarantined_lest_points_count_as_money(tmp_path: Path) -> None:
     path = write(
         tmp_path / "p.csv", "id,at,sum,how\n1,2026-01-10,5,Card\n2,2026-01-10,6,Бонусы\n3,2026-01-10,7,ДМС\n"
     )
@@ -633,9 +649,10 @@ def test_payer_types_that_nobody_mapped_land_empty_and_are_noted(tmp_path: Path)
         "values": {"payer_type": {"бонусы": "loyalty"}},
     }
     found = read(path, "payments", streams={"payments": mapping})
-    assert found.column("payer_type") == ["card", "loyalty", None]
-    [note] = found.log.notes
-    assert note == "payer_type: texts that are not mapped under values; landed without them (1 rows)"
+    assert found.column("payer_type") == ["card", "loyalty"]
+    [(line, column, reason)] = found.quarantined
+    assert (line, column) == (4, "payer_type")
+    assert reason.endswith("map it under values")
 
 
 def test_reference_tables_through_a_mapped_file(tmp_path: Path) -> None:
@@ -685,7 +702,8 @@ def test_a_missing_required_column_is_named_with_what_the_file_has(tmp_path: Pat
     with pytest.raises(FileRefused) as caught:
         visits(tmp_path, "Прием;1;;10.01.2026 09:30;;;;Выполнен;;", header=header)
     assert str(caught.value) == (
-        "visits.csv: the column '№ карты' is missing; the file has 'Тип', '№ приема', 'Телефон', "
+        "visits.csv: the column '№ карты' is missing; of the mapped ones it has 'Тип', '№ приема', "
+        "'Телефон', "
         "'Дата приема', 'Врач', 'Филиал', 'Услуга', 'Статус', 'Сумма', 'Оплачено'"
     )
 
@@ -841,9 +859,9 @@ def test_a_newer_file_replaces_all_lines_of_the_visits_it_carries(tmp_path: Path
     live = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
     rows = [row for name in live for row in pq.read_table(folder / name, partitioning=None).to_pylist()]
     assert sorted((row["visit_id"], row["line_id"], row["service"], row["amount"]) for row in rows) == [
-        ("1", "1", "Exam", Decimal(45)),
-        ("2", "1", "Exam", Decimal(50)),
-        ("3", "1", "Exam", Decimal(50)),
+        ("1", "#1", "Exam", Decimal(45)),
+        ("2", "#1", "Exam", Decimal(50)),
+        ("3", "#1", "Exam", Decimal(50)),
     ]
     assert landing.land("mapped_file", "visits") == []
 
@@ -910,7 +928,7 @@ def test_synthea_encounters_and_patients(shared: Path) -> None:
     assert len(found.rows) == 604
     assert Counter(found.column("care_setting")) == {"outpatient": 593, "inpatient": 11}
     assert set(found.column("status")) == {"completed"}
-    assert set(found.column("line_id")) == {"1"}
+    assert set(found.column("line_id")) == {"#1"}
     assert found.rows[0]["visited_at"] == datetime(2023, 1, 27, 16, 17, 47, tzinfo=UTC)
     patients = {"columns": {"patient_id": "id", "birth_date": "birthdate", "sex": "gender"}}
     found = read(folder / "patients.csv", "patients", streams={"patients": patients})
