@@ -14,7 +14,7 @@ with lines as (
             *,
             row_number() over (
                 partition by source_name, visit_id
-                order by try_cast(line_id as bigint) nulls last, line_id
+                order by try_cast(ltrim(line_id, '#') as bigint) nulls last, line_id
             ) as line_order
         from {{ ref('visit_lines') }}
     )

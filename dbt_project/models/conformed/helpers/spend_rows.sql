@@ -19,20 +19,25 @@ with spend as (
 
 -- A campaign report is complete and names campaigns. An account report is complete. Finer ones leave out what
 -- has no ad group or keyword (Performance Max, display), so they are of record only where nothing else is.
+-- Decided day by day: an account whose exports changed level one month spent in the months before as well.
 levels as (
     select
         source_name,
+        source,
         account,
+        spend_date,
         report_level
     from (
         select distinct
             source_name,
+            source,
             account,
+            spend_date,
             report_level
         from spend
     ) as seen
     qualify row_number() over (
-        partition by source_name, account
+        partition by source_name, source, account, spend_date
         order by
             case report_level
                 when 'campaign' then 1
@@ -60,6 +65,8 @@ taxed as (
     left join levels
         on
             spend.source_name = levels.source_name
+            and spend.source = levels.source
+            and spend.spend_date = levels.spend_date
             and spend.account is not distinct from levels.account
             and spend.report_level = levels.report_level
     left join {{ ref('fx_days') }} as fx
