@@ -135,6 +135,7 @@ def init(
     Example:  firstvisit --config clinic.yaml init
     """
     from pipelines.config import load_clinic
+    from pipelines.inbox import places
 
     where = _place(context)
     if where.config.exists() and not force:
@@ -147,7 +148,8 @@ def init(
     console.print(Text(f"{where.config} written. Next:"))
     console.print(Text("  1. edit it: your clinic's name, zone and currency, and the sources you have"))
     console.print(Text("  2. put your exports into:"))
-    for folder in _make_inboxes(clinic):
+    for _, _, folder in places(clinic):
+        folder.mkdir(parents=True, exist_ok=True)
         console.print(Text(f"       {folder}/", style="cyan"), soft_wrap=True)
     console.print(Text("  3. firstvisit check, then firstvisit run"))
 
@@ -327,9 +329,11 @@ def _report(error: Exception) -> Path:
     import tempfile
 
     stamp = datetime.now(tz=UTC).strftime("%Y%m%dT%H%M%SZ")
-    path = Path(tempfile.gettempdir()) / f"firstvisit-error-{stamp}-{os.getpid()}.log"
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    return path
+    # mkstemp, so that nobody else can read it: what failed may stand in the message.
+    descriptor, name = tempfile.mkstemp(prefix=f"firstvisit-error-{stamp}-", suffix=".log")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.writelines(traceback.format_exception(error))
+    return Path(name)
 
 
 def _complain(text: str) -> None:
@@ -390,19 +394,6 @@ def _clear_demo(folder: Path) -> None:
     if not (folder / _DEMO_MARK).exists():
         raise _Stop(f"{folder}: is not empty and no earlier demo; move it away or give another --data-dir")
     shutil.rmtree(folder)
-
-
-def _make_inboxes(clinic: Clinic) -> list[Path]:
-    from connectors import registry
-
-    folders = [
-        clinic.data_dir / "inbox" / source.name / stream.name
-        for source in clinic.sources.values()
-        for stream in registry.connector(source.kind).streams(source)
-    ]
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-    return folders
 
 
 def _print_rows(columns: list[str], rows: list[tuple[Any, ...]], format_: Format, limit: int) -> None:

@@ -27,15 +27,6 @@ from connectors.contract import SourceOptions, Stream, Type, Zone
 from connectors.privacy import to_e164
 from pipelines.reference import reference_streams
 
-MODELS = (
-    "first_touch",
-    "last_touch",
-    "linear",
-    "last_non_direct",
-    "last_paid",
-    "position_based",
-    "time_decay",
-)
 DUCKDB_TYPES: dict[Type, str] = {
     "text": "varchar",
     "integer": "bigint",
@@ -193,15 +184,19 @@ class Clinic(_Block):
                 tables.setdefault(table, []).append(kind)
         return tables
 
-    def sessions_of_record(self) -> list[str]:
-        """Names of the sources whose web sessions count: those marked, else all that have sessions."""
-        web = [
-            name
-            for name, source in sorted(self.sources.items())
+    def web_sources(self) -> list[SourceOptions]:
+        """The sources that have web sessions, in the order of their names."""
+        return [
+            source
+            for _, source in sorted(self.sources.items())
             if "web_sessions" in registry.connector(source.kind).feeds_of(source)
         ]
-        marked = [name for name in web if getattr(self.sources[name], "sessions_of_record", False)]
-        return marked or web
+
+    def sessions_of_record(self) -> list[str]:
+        """Names of the sources whose web sessions count: those marked, else all that have sessions."""
+        web = self.web_sources()
+        marked = [source for source in web if getattr(source, "sessions_of_record", False)]
+        return [source.name for source in marked or web]
 
     def dbt_vars(self) -> dict[str, Any]:
         """The variables that every dbt command gets (see dbt_project.yml for their meaning)."""
@@ -288,10 +283,9 @@ def load_clinic(config: Path, data_dir: Path) -> Clinic:
         sources=sources,
         **{name: getattr(document, name) for name in _Document.model_fields if name != "sources"},
     )
-    marked = [n for n, s in clinic.sources.items() if getattr(s, "sessions_of_record", None) is True]
-    web = [n for n, s in clinic.sources.items() if "web_sessions" in registry.connector(s.kind).feeds_of(s)]
-    if len({clinic.sources[n].kind for n in web}) > 1 and not marked:
-        names = ", ".join(sorted(web))
+    web = clinic.web_sources()
+    if len({source.kind for source in web}) > 1 and len(clinic.sessions_of_record()) == len(web):
+        names = ", ".join(source.name for source in web)
         mistake = f"{where}: sources: {names} all count web sessions, and a visit must count once; "
         raise ConfigError([mistake + "set `sessions_of_record: true` on one of them"])
     return clinic

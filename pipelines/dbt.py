@@ -20,6 +20,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from pipelines import durable
 from pipelines.config import Clinic, load_clinic
 from pipelines.publish import build_path
 
@@ -72,9 +73,7 @@ def prepare_manifest(clinic: Clinic) -> Mapping[str, Any]:
         if not (path.exists() and key_path.exists() and key_path.read_text() == key):
             key_path.unlink(missing_ok=True)
             _parse(clinic, given, folder)
-            scratch = folder / "key.tmp"
-            scratch.write_text(key)
-            scratch.replace(key_path)
+            durable.write(key_path, key)
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     _attach_singular_tests(manifest)
     return manifest
@@ -82,24 +81,8 @@ def prepare_manifest(clinic: Clinic) -> Mapping[str, Any]:
 
 def _parse(clinic: Clinic, given: str, folder: Path) -> None:
     done = subprocess.run(
-        [
-            str(executable()),
-            "--no-use-colors",
-            "--quiet",
-            "parse",
-            "--profiles-dir",
-            str(PROJECT_DIR),
-            "--project-dir",
-            str(PROJECT_DIR),
-            "--target-path",
-            str(folder),
-            "--log-path",
-            str(folder),
-            "--no-partial-parse",
-            "--vars",
-            given,
-        ],
-        env={**os.environ, **_QUIET, BUILD_VARIABLE: str(build_path(clinic.data_dir))},
+        [str(executable()), "--no-use-colors", "--quiet", "parse", "--no-partial-parse", "--vars", given],
+        env={**os.environ, **environment(build_path(clinic.data_dir), folder)},
         cwd=PROJECT_DIR,
         capture_output=True,
         text=True,

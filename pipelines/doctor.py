@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 import duckdb
 
-from connectors import registry
 from connectors.contract import ReadLog
 from connectors.errors import ConnectorError, FileRefused
 from connectors.files import InboxFile
 from connectors.privacy import KEY_VARIABLE
 from pipelines import dbt
 from pipelines.config import Clinic, ConfigError, load_clinic
-from pipelines.inbox import is_unfinished
+from pipelines.inbox import finished, misplaced, places
+from pipelines.loads import read_records
 from pipelines.lock import holder, lock_is_held
 from pipelines.publish import published_path
 from pipelines.reference import OWN_NUMBERS, read_reference, reference_streams
@@ -109,29 +109,22 @@ def _references(clinic: Clinic) -> Iterator[Finding]:
 
 
 def _inbox(clinic: Clinic) -> Iterator[Finding]:
-    for source in clinic.sources.values():
-        for stream in registry.connector(source.kind).streams(source):
-            place = f"inbox/{source.name}/{stream.name}"
-            folder = clinic.data_dir / place
-            files = (
-                [p for p in folder.rglob("*") if p.is_file() and not is_unfinished(p.name)]
-                if folder.is_dir()
-                else []
-            )
-            seen = _seen(clinic, source.kind, stream.name, source.name)
-            fresh = [
-                path
-                for path in files
-                if seen.get(str(path.relative_to(folder)), [])[:2]
-                != [path.stat().st_size, path.stat().st_mtime_ns]
-            ]
-            if not files:
-                yield Finding("note", f"{place}/: empty")
-                continue
-            size = sum(path.stat().st_size for path in files)
-            yield Finding(
-                "ok", f"{place}/: {len(files)} files, {size / 1e6:,.1f} MB, {len(fresh)} not landed yet"
-            )
+    for source, stream, folder in places(clinic):
+        place = f"inbox/{source.name}/{stream}"
+        files = list(finished(folder))
+        if not files:
+            yield Finding("note", f"{place}/: empty")
+            continue
+        seen = _seen(clinic, source.kind, stream, source.name)
+        fresh = [
+            path
+            for path, stat in files
+            if seen.get(str(path.relative_to(folder)), [])[:2] != [stat.st_size, stat.st_mtime_ns]
+        ]
+        size = sum(stat.st_size for _, stat in files)
+        yield Finding(
+            "ok", f"{place}/: {len(files)} files, {size / 1e6:,.1f} MB, {len(fresh)} not landed yet"
+        )
     yield from (Finding("warn", line) for line in misplaced(clinic))
 
 
@@ -141,15 +134,6 @@ def _seen(clinic: Clinic, kind: str, stream: str, source: str) -> dict[str, list
         return {}
     found: dict[str, list[Any]] = json.loads(path.read_text(encoding="utf-8")).get("seen", {})
     return found
-
-
-def misplaced(clinic: Clinic) -> list[str]:
-    """One line for each inbox folder or file that no configured stream reads."""
-    from connectors.privacy import Privacy
-    from pipelines.landing import Landing
-
-    # Nothing is hashed by looking at names, so any key does.
-    return Landing(clinic, Privacy(b"\0" * 32, clinic.clinic.phone_region)).misplaced()
 
 
 def _dbt(clinic: Clinic) -> Finding:
@@ -188,15 +172,14 @@ def _published(clinic: Clinic) -> Finding:
 
 def quarantined(data_dir: Path, *, source: str | None = None, each_row: bool = False) -> Listing:
     """The quarantine's rows, or how many there are by file and reason."""
-    files = _file_names(data_dir)
+    files = {r["load_id"]: r["file"] for r in read_records(data_dir / "landing" / "loads.jsonl")}
     rows: list[tuple[Any, ...]] = []
     counted: Counter[tuple[str, ...]] = Counter()
     for path in sorted((data_dir / "quarantine").glob("*/*/source=*/*.jsonl")):
         name = path.parent.name.removeprefix("source=")
         if source is not None and name != source:
             continue
-        for line in path.read_text(encoding="utf-8").splitlines():
-            one = json.loads(line)
+        for one in read_records(path):
             place = (name, path.parent.parent.name, files.get(one["load_id"], one["load_id"]))
             counted[(*place, one["column"], one["reason"])] += 1
             if each_row:
@@ -208,14 +191,3 @@ def quarantined(data_dir: Path, *, source: str | None = None, each_row: bool = F
         ("source", "stream", "file", "column", "reason", "rows"),
         [(*key, count) for key, count in sorted(counted.items(), key=lambda item: (-item[1], item[0]))],
     )
-
-
-def _file_names(data_dir: Path) -> dict[str, str]:
-    """load_id -> name of its file, from the log of loads."""
-    path = data_dir / "landing" / "loads.jsonl"
-    if not path.exists():
-        return {}
-    records = (
-        json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")
-    )
-    return {record["load_id"]: record["file"] for record in records}

@@ -1,36 +1,69 @@
-"""What lies in the inbox, and what of it the latest run has seen."""
+"""What lies in the inbox, where it is read from, and what of it the latest run has seen."""
 
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from connectors import registry
+from connectors.contract import SourceOptions
+from pipelines import durable
+from pipelines.config import Clinic
 
 # Unfinished copies: browsers, rsync and editors write under these names first.
 _UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".swp", "~")
 _MEMORY = "inbox.json"
 
 
-def is_unfinished(name: str) -> bool:
-    """Whether a file of that name is a copy still being written, or hidden."""
-    return name.startswith(".") or name.lower().endswith(_UNFINISHED)
+def places(clinic: Clinic) -> Iterator[tuple[SourceOptions, str, Path]]:
+    """(source, stream, folder) of every configured stream."""
+    for source in clinic.sources.values():
+        for stream in registry.connector(source.kind).streams(source):
+            yield source, stream.name, clinic.data_dir / "inbox" / source.name / stream.name
+
+
+def finished(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Every file below a folder that is neither hidden nor a copy still being written."""
+    for parent, names, files in os.walk(folder):
+        names[:] = [name for name in names if not name.startswith(".")]
+        for file in files:
+            if file.startswith(".") or file.lower().endswith(_UNFINISHED):
+                continue
+            path = Path(parent, file)
+            try:
+                yield path, path.stat()
+            except FileNotFoundError:  # moved away since the folder was read
+                continue
 
 
 def listing(data_dir: Path) -> dict[str, tuple[int, int]]:
     """Path below the inbox -> (size in bytes, modification time in ns) of every finished file."""
     inbox = data_dir / "inbox"
-    found: dict[str, tuple[int, int]] = {}
-    for folder, names, files in os.walk(inbox):
-        names[:] = [name for name in names if not name.startswith(".")]
-        for file in files:
-            if is_unfinished(file):
-                continue
-            path = Path(folder, file)
-            try:
-                stat = path.stat()
-            except FileNotFoundError:  # moved away since the folder was read
-                continue
-            found[str(path.relative_to(inbox))] = (stat.st_size, stat.st_mtime_ns)
-    return found
+    return {str(path.relative_to(inbox)): (stat.st_size, stat.st_mtime_ns) for path, stat in finished(inbox)}
+
+
+def misplaced(clinic: Clinic) -> list[str]:
+    """One line for each inbox folder or file that no configured stream reads."""
+    inbox = clinic.data_dir / "inbox"
+    lines: list[str] = []
+    for folder in sorted(inbox.iterdir()) if inbox.is_dir() else []:
+        if folder.name.startswith("."):
+            continue
+        names = [stream for source, stream, _ in places(clinic) if source.name == folder.name]
+        if not names:
+            lines.append(
+                f"inbox/{folder.name}: no source of that name in {clinic.config_path.name}; "
+                f"it has: {', '.join(clinic.sources) or 'none'}"
+            )
+            continue
+        wanted = names[0] if len(names) == 1 else "{" + ",".join(names) + "}"
+        lines.extend(
+            f"inbox/{folder.name}/{entry.name}: is not read; put files into inbox/{folder.name}/{wanted}/"
+            for entry in (sorted(folder.iterdir()) if folder.is_dir() else [])
+            if entry.name not in names and not entry.name.startswith(".")
+        )
+    return lines
 
 
 def fingerprint(files: dict[str, tuple[int, int]]) -> str:
@@ -40,10 +73,7 @@ def fingerprint(files: dict[str, tuple[int, int]]) -> str:
 
 def remember(data_dir: Path) -> None:
     """Note what the inbox held when a run began to land it, so that the sensor starts none for the same."""
-    path = data_dir / "landing" / _MEMORY
-    scratch = path.with_name(f".{_MEMORY}.tmp")
-    scratch.write_text(json.dumps({"fingerprint": fingerprint(listing(data_dir))}))
-    scratch.replace(path)
+    durable.write(data_dir / "landing" / _MEMORY, json.dumps({"fingerprint": fingerprint(listing(data_dir))}))
 
 
 def remembered(data_dir: Path) -> str | None:

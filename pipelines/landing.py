@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -35,9 +34,11 @@ from connectors.contract import ReadLog, Row, SourceOptions, Stream
 from connectors.errors import FileRefused
 from connectors.files import InboxFile
 from connectors.privacy import Privacy, to_e164
+from pipelines import durable, quote
 from pipelines.config import Clinic
-from pipelines.loads import LoadRecord, append_records, mend_records, told_loads
-from pipelines.merge import Merge, sql
+from pipelines.inbox import finished, places
+from pipelines.loads import LoadRecord, append_records, mend_records, read_records
+from pipelines.merge import Merge
 from pipelines.reference import read_reference, reference_streams
 
 # Rises when landed rows would differ for the same connector output (casting, hashing, meta columns).
@@ -51,8 +52,6 @@ _META = (
     pa.field("_file_name", pa.string()),
 )
 _NO_VERSION = datetime(1970, 1, 1, tzinfo=UTC)
-# Unfinished copies: browsers, rsync and editors write under these names first.
-_IGNORED_SUFFIXES = (".part", ".partial", ".tmp", ".crdownload", ".swp", "~")
 # Rows of one file that are kept in memory before they go to a staging file of their own.
 _KEPT_ROWS = 10_000
 REFERENCE = "reference"
@@ -176,24 +175,6 @@ def _spans(days: Iterable[date]) -> Iterator[tuple[date, date]]:
         yield first, last
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with scratch.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    scratch.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 class Landing:
     """Lands what the inbox holds. The caller holds the data directory's lock."""
 
@@ -212,9 +193,8 @@ class Landing:
 
     def prepare(self) -> None:
         """Make the folders and the empty schema file of every configured stream; mend loads.jsonl."""
-        for source in self._clinic.sources.values():
-            for stream in registry.connector(source.kind).streams(source):
-                (self._inbox / source.name / stream.name).mkdir(parents=True, exist_ok=True)
+        for _, _, folder in places(self._clinic):
+            folder.mkdir(parents=True, exist_ok=True)
         for kind, stream in self._clinic.streams():
             folder = self._root / kind / stream.name
             folder.mkdir(parents=True, exist_ok=True)
@@ -226,7 +206,7 @@ class Landing:
         loads = self._root / "loads.jsonl"
         mend_records(loads)
         # A run killed between the manifest and this file has landed rows that no line tells of.
-        told = told_loads(loads)
+        told = {record["load_id"] for record in read_records(loads)}
         for manifest in sorted(self._root.glob("*/*/source=*/manifest.json")):
             held = json.loads(manifest.read_text(encoding="utf-8"))["loads"]
             append_records(
@@ -249,30 +229,6 @@ class Landing:
                     if stream.name == stream_name:
                         records += _Place(self, kind, stream, source.name, source).land()
         return records
-
-    def misplaced(self) -> list[str]:
-        """One line for each inbox folder or file that no configured stream reads."""
-        lines: list[str] = []
-        if not self._inbox.is_dir():
-            return lines
-        for folder in sorted(self._inbox.iterdir()):
-            if folder.name.startswith("."):
-                continue
-            source = self._clinic.sources.get(folder.name)
-            if source is None:
-                lines.append(
-                    f"inbox/{folder.name}: no source of that name in {self._clinic.config_path.name}; "
-                    f"it has: {', '.join(self._clinic.sources) or 'none'}"
-                )
-                continue
-            names = [s.name for s in registry.connector(source.kind).streams(source)]
-            for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
-                if entry.name not in names and not entry.name.startswith("."):
-                    lines.append(
-                        f"inbox/{folder.name}/{entry.name}: is not read; put files into "
-                        f"inbox/{folder.name}/{names[0] if len(names) == 1 else '{' + ','.join(names) + '}'}/"
-                    )
-        return lines
 
 
 class _Place:
@@ -308,20 +264,20 @@ class _Place:
         staged: list[_Staged] = []
         staging = _Staging(self._folder / ".staging", self._schema)
         seen: dict[str, list[Any]] = {}
-        hashes_now: set[str] = set()
+        ids_now: set[str] = set()
         for path, name in self._inbox_files():
-            record = self._consider(path, name, seen, hashes_now, staged, staging)
+            record = self._consider(path, name, seen, ids_now, staged, staging)
             if record is not None:
                 records.append(record)
         if self._kind == REFERENCE and not seen and self._manifest["files"]:
             # The clinic removed the file: the table is empty again.
             self._manifest |= {"files": [], "loads": {}}
-        self._manifest["failed"] = {k: v for k, v in self._manifest["failed"].items() if k in hashes_now}
+        self._manifest["failed"] = {k: v for k, v in self._manifest["failed"].items() if k in ids_now}
         if staged:
             self._merge(staged, staging)
         if staged or seen != self._manifest["seen"] or records:
             self._manifest["seen"] = seen
-            _write_atomically(self._manifest_path, json.dumps(self._manifest, ensure_ascii=False, indent=1))
+            durable.write(self._manifest_path, json.dumps(self._manifest, ensure_ascii=False, indent=1))
         shutil.rmtree(self._folder / ".staging", ignore_errors=True)
         self._sweep()
         append_records(self._landing._root / "loads.jsonl", records)
@@ -338,19 +294,8 @@ class _Place:
                 yield path, path.name
             return
         inbox = self._landing._inbox / self._source_name / self._stream.name
-        paths = (
-            [
-                path
-                for path in inbox.rglob("*")
-                if path.is_file()
-                and not path.name.lower().endswith(_IGNORED_SUFFIXES)
-                and not any(part.startswith(".") for part in path.relative_to(inbox).parts)
-            ]
-            if inbox.is_dir()
-            else []
-        )
-        for path in sorted(paths, key=lambda p: (p.stat().st_mtime_ns, str(p))):
-            yield path, str(path.relative_to(inbox))
+        files = sorted(finished(inbox), key=lambda file: (file[1].st_mtime_ns, str(file[0])))
+        yield from ((path, str(path.relative_to(inbox))) for path, _ in files)
 
     def _own_numbers(self) -> Path:
         # Keys, not numbers: the numbers stand in clinic.yaml, which this snapshot mirrors.
@@ -364,7 +309,7 @@ class _Place:
         path = self._landing._root / self._kind / self._stream.name / "keys.txt"
         text = "".join(f"{key}\n" for key in keys)
         if not path.exists() or path.read_text() != text:
-            _write_atomically(path, text)
+            durable.write(path, text)
         return path
 
     def _consider(
@@ -372,7 +317,7 @@ class _Place:
         path: Path,
         name: str,
         seen: dict[str, list[Any]],
-        hashes_now: set[str],
+        ids_now: set[str],
         staged: list[_Staged],
         staging: _Staging,
     ) -> LoadRecord | None:
@@ -402,11 +347,11 @@ class _Place:
 
         # A file that was overwritten and is put back as it was is newer than what came between.
         is_put_back = before is not None and before[2] != file_hash
-        if load_id in hashes_now or (load_id in self._manifest["loads"] and not is_put_back):
-            hashes_now.add(load_id)
+        if load_id in ids_now or (load_id in self._manifest["loads"] and not is_put_back):
+            ids_now.add(load_id)
             # Lying where it lay is not a load; the same content under a new name or date is one, skipped.
             return None if before == seen[name] else record("skipped")
-        hashes_now.add(load_id)
+        ids_now.add(load_id)
         if load_id in self._manifest["failed"] and before == seen[name]:
             return record("failed", error=self._manifest["failed"][load_id])
         self._manifest["failed"].pop(load_id, None)
@@ -552,7 +497,7 @@ class _Place:
             con.execute("set TimeZone = 'UTC'")
             con.execute("set preserve_insertion_order = false")
             con.execute("set memory_limit = '1GB'")
-            con.execute(f"set temp_directory = '{sql(self._folder / '.staging' / 'spill')}'")
+            con.execute(f"set temp_directory = {quote.text(self._folder / '.staging' / 'spill')}")
             coverage = [e for load in loads.values() for e in load["coverage"]]
             coverage += [e for item in staged for e in item.coverage]
             ranks = [(*load["rank"], load_id) for load_id, load in loads.items()]

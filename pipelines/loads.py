@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass
@@ -58,9 +59,9 @@ def mend_records(path: Path) -> None:
             stream.truncate(data.rfind(b"\n") + 1)
 
 
-def told_loads(path: Path) -> set[str]:
-    """The ids of the loads that have a line."""
-    if not path.exists():
-        return set()
-    with path.open(encoding="utf-8") as stream:
-        return {json.loads(line)["load_id"] for line in stream}
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON lines, oldest first; none when there is no such file."""
+    if path.exists():
+        # By lines of the file: str.splitlines would also cut at U+2028, which JSON texts may hold.
+        with path.open(encoding="utf-8") as stream:
+            yield from map(json.loads, stream)

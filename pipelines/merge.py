@@ -7,7 +7,6 @@ vendor's version, else the export time written in the file, else arrival, then n
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.contract import Stream
+from pipelines import durable, quote
 
 _UTC_TIME = pa.timestamp("us", tz="UTC")
 # fsync waits for the disk, not for a core: side by side, the file system joins their commits.
@@ -34,14 +34,14 @@ class Merge:
         self._schema = schema
         self._folder = folder
         self._commit = commit
-        self._columns = ", ".join(_name(n) for n in schema.names)
+        self._columns = ", ".join(quote.name(n) for n in schema.names)
         event = stream.event_day
         if event is None:
             self._day = "'all'"
         elif stream.column(event).type == "date":
-            self._day = f"coalesce(strftime({_name(event)}, '%Y-%m-%d'), 'undated')"
+            self._day = f"coalesce(strftime({quote.name(event)}, '%Y-%m-%d'), 'undated')"
         else:
-            self._day = f"coalesce(strftime({_name(event)} at time zone 'UTC', '%Y-%m-%d'), 'undated')"
+            self._day = f"coalesce(strftime({quote.name(event)} at time zone 'UTC', '%Y-%m-%d'), 'undated')"
 
     def run(
         self,
@@ -63,14 +63,14 @@ class Merge:
             if touched
             else ("from incoming where false")
         )
-        gone = ", ".join(f"'{sql(load_id)}'" for load_id in superseded) or "''"
+        gone = ", ".join(map(quote.text, superseded)) or "''"
         con.execute(
             f"create temp view candidates as select {self._columns} from ({live_rows}) "
             f"where _load_id not in ({gone}) union all select {self._columns} from incoming"
         )
         match self._stream.mode:
             case "snapshot":
-                winners = f"from candidates where _load_id = '{sql(newest)}'"
+                winners = f"from candidates where _load_id = {quote.text(newest)}"
             case "report":
                 winners = self._report_winners(con, coverage)
             case _:
@@ -84,7 +84,7 @@ class Merge:
         """Names of the live files that hold a day, a key or a load that this batch changes."""
         if not live:
             return []
-        gone = ", ".join(f"'{sql(load_id)}'" for load_id in superseded) or "''"
+        gone = ", ".join(map(quote.text, superseded)) or "''"
         days = {day for (day,) in con.execute(f"select distinct {self._day} from incoming").fetchall()}
         # A printed range speaks for days without rows too: what older reports had there must go.
         days |= spoken
@@ -92,9 +92,11 @@ class Merge:
         rest = [self._folder / name for name in live if name not in touched]
         if rest:
             keys = self._stream.group_key
-            same = " and ".join(f"live.{_name(k)} is not distinct from keys.{_name(k)}" for k in keys)
+            same = " and ".join(
+                f"live.{quote.name(k)} is not distinct from keys.{quote.name(k)}" for k in keys
+            )
             moved = f"exists (select 1 from keys where {same})" if self._stream.mode == "entity" else "false"
-            listed = ", ".join(_name(k) for k in keys)
+            listed = ", ".join(quote.name(k) for k in keys)
             con.execute(f"create temp table keys as select distinct {listed} from incoming")
             found = con.execute(
                 f"select distinct filename from {_read(rest, filename=True)} as live "
@@ -104,8 +106,8 @@ class Merge:
         return sorted(touched)
 
     def _entity_winners(self) -> str:
-        group = ", ".join(_name(k) for k in self._stream.group_key)
-        key = ", ".join(_name(k) for k in self._stream.primary_key)
+        group = ", ".join(quote.name(k) for k in self._stream.group_key)
+        key = ", ".join(quote.name(k) for k in self._stream.primary_key)
         newest = "_version_at, _arrived_at, _file_name, _row_number"
         return (
             f"from (from candidates qualify _load_id = first_value(_load_id) over "
@@ -114,8 +116,8 @@ class Merge:
         )
 
     def _report_winners(self, con: duckdb.DuckDBPyConnection, coverage: list[dict[str, Any]]) -> str:
-        day = _name(str(self._stream.event_day))
-        keys = [_name(k) for k in self._stream.replaces]
+        day = quote.name(str(self._stream.event_day))
+        keys = [quote.name(k) for k in self._stream.replaces]
         con.register(
             "coverage_rows",
             pa.Table.from_pylist(
@@ -184,13 +186,8 @@ class Merge:
         finally:
             _close(writer)
         with ThreadPoolExecutor(_SYNC_THREADS) as pool:
-            list(pool.map(_sync, (self._folder / name for name in names)))
+            list(pool.map(durable.sync, (self._folder / name for name in names)))
         return names, landed
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
 
 
 def _close(writer: pq.ParquetWriter | None) -> None:
@@ -212,21 +209,12 @@ def _runs(column: pa.Array[Any]) -> Iterator[tuple[str, int, int]]:
         start += count
 
 
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
-
-
 def _descending(columns: str) -> str:
     return ", ".join(f"{column} desc" for column in columns.split(", "))
 
 
-def sql(value: object) -> str:
-    """The value as the inside of an SQL text literal."""
-    return str(value).replace("'", "''")
-
-
 def _read(paths: Iterable[Path], *, filename: bool = False) -> str:
-    listed = ", ".join(f"'{sql(path)}'" for path in paths)
+    listed = ", ".join(map(quote.text, paths))
     # The folder source=<name> must not pass for a column: ad spend and sessions have one of that name.
     return (
         f"read_parquet([{listed}], union_by_name = true, "

@@ -20,6 +20,8 @@ from sqlglot.errors import SqlglotError
 from sqlglot.lineage import Node, lineage
 from sqlglot.schema import MappingSchema
 
+from pipelines import quote
+
 _DIALECT = "duckdb"
 _log = logging.getLogger(__name__)
 
@@ -55,7 +57,9 @@ class BuildMetadata:
             for schema, relation in con.execute(
                 "select schema_name, table_name from duckdb_tables()"
             ).fetchall():
-                counted = con.execute(f"select count(*) from {_name(schema)}.{_name(relation)}").fetchone()
+                counted = con.execute(
+                    f"select count(*) from {quote.name(schema)}.{quote.name(relation)}"
+                ).fetchone()
                 assert counted is not None
                 self._tables[(schema, relation)] = counted[0]
         nodes = [*manifest["nodes"].values(), *manifest["sources"].values()]
@@ -131,7 +135,3 @@ class BuildMetadata:
 
 def _relation(node: Mapping[str, Any]) -> Relation:
     return node["schema"], node.get("alias") or node.get("identifier") or node["name"]
-
-
-def _name(value: str) -> str:
-    return '"' + value.replace('"', '""') + '"'

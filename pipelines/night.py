@@ -7,7 +7,7 @@ waits and says for whom.
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,21 +92,17 @@ def night_resource(clinic: Clinic) -> dg.ResourceDefinition:
 def _lock(clinic: Clinic, run_id: str, wait: float, log: Any) -> Iterator[None]:
     """Hold the lock; while another run has it, say so and wait."""
     what = f"run {run_id[:8]}"
-    try:
-        hold = data_lock(clinic.data_dir, what, wait=0)
-        hold.__enter__()
-    except DataLocked:
-        if wait <= 0:
-            raise
-        message = f"waiting for {holder(clinic.data_dir)}"
-        _say(log, f"{message} to finish with {clinic.data_dir}")
-        progress.current().stage("waiting", message)
-        hold = data_lock(clinic.data_dir, what, wait=wait)
-        hold.__enter__()
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(data_lock(clinic.data_dir, what))
+        except DataLocked:
+            if wait <= 0:
+                raise
+            message = f"waiting for {holder(clinic.data_dir)}"
+            _say(log, f"{message} to finish with {clinic.data_dir}")
+            progress.current().stage("waiting", message)
+            stack.enter_context(data_lock(clinic.data_dir, what, wait=wait))
         yield
-    finally:
-        hold.__exit__(None, None, None)
 
 
 def _say(log: Any, text: str) -> None:

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines import durable, quote
+
 # The manifest stores the file's stem as database name; built under another one, row counts and lineage
 # are lost with only a log line (measured on dbt-duckdb 1.11.1).
 DATABASE = "firstvisit.duckdb"
@@ -104,10 +106,10 @@ def publish(
     when = now or datetime.now(tz=UTC)
     tables, as_of = _copy(build, scratch, run_id=run_id, warnings=warnings, when=when)
     _verify(scratch, tables)
-    _sync(scratch)
+    durable.sync(scratch)
     _keep_present(target)
     scratch.replace(target)
-    _sync(target.parent)
+    durable.sync(target.parent)
     _prune(target.parent, keep)
     return Published(path=target, size=target.stat().st_size, as_of=as_of, tables=tables)
 
@@ -128,8 +130,8 @@ def _copy(
     tables: dict[str, int] = {}
     with duckdb.connect(config={"temp_directory": str(scratch.parent / "tmp")}) as con:
         con.execute("set TimeZone = 'UTC'")
-        con.execute(f"attach {_text(build)} as build (read_only)")
-        con.execute(f"attach {_text(scratch)} as fresh (storage_version {_text(STORAGE_VERSION)})")
+        con.execute(f"attach {quote.text(build)} as build (read_only)")
+        con.execute(f"attach {quote.text(scratch)} as fresh (storage_version {quote.text(STORAGE_VERSION)})")
         relations = con.execute(
             "select schema_name, table_name, comment from duckdb_tables() where database_name = 'build' "
             "union all "
@@ -145,17 +147,17 @@ def _copy(
         for schema, table, comment in relations:
             if schema not in SCHEMAS:
                 continue
-            name = f"{_name(schema)}.{_name(table)}"
+            name = f"{quote.name(schema)}.{quote.name(table)}"
             con.execute(f"create table fresh.{name} as from build.{name}")
             if comment is not None:
-                con.execute(f"comment on table fresh.{name} is {_text(comment)}")
+                con.execute(f"comment on table fresh.{name} is {quote.text(comment)}")
             counted = con.execute(f"select count(*) from build.{name}").fetchone()
             assert counted is not None
             tables[f"{schema}.{table}"] = counted[0]
         for schema, table, column, comment in columns:
             if f"{schema}.{table}" in tables:
-                name = f"{_name(schema)}.{_name(table)}.{_name(column)}"
-                con.execute(f"comment on column fresh.{name} is {_text(comment)}")
+                name = f"{quote.name(schema)}.{quote.name(table)}.{quote.name(column)}"
+                con.execute(f"comment on column fresh.{name} is {quote.text(comment)}")
         if not any(name.startswith("marts.") for name in tables):
             raise PublishError("nothing to publish: the build has no marts")
         as_of = _as_of(con) if "conformed.as_of" in tables else None
@@ -194,7 +196,7 @@ def _write_publication(
         "'This publication: when, as of which day, with which warnings. One row.'"
     )
     for name, _, about in _PUBLICATION:
-        con.execute(f"comment on column fresh.ops.publication.{name} is {_text(about)}")
+        con.execute(f"comment on column fresh.ops.publication.{name} is {quote.text(about)}")
 
 
 def _verify(scratch: Path, tables: dict[str, int]) -> None:
@@ -204,10 +206,11 @@ def _verify(scratch: Path, tables: dict[str, int]) -> None:
     with duckdb.connect(str(scratch), read_only=True) as con:
         for name, rows in tables.items():
             schema, table = name.split(".", 1)
-            found = con.execute(f"select count(*) from {_name(schema)}.{_name(table)}").fetchone()
-            if found is None or found[0] != rows:
+            found = con.execute(f"select count(*) from {quote.name(schema)}.{quote.name(table)}").fetchone()
+            assert found is not None
+            if found[0] != rows:
                 raise PublishError(
-                    f"{name}: {rows} rows were built, {found} were copied; nothing was published"
+                    f"{name}: {rows} rows were built, {found[0]} were copied; nothing was published"
                 )
 
 
@@ -227,7 +230,7 @@ def _keep_present(target: Path) -> None:
         except OSError:  # a file system without hard links
             scratch = kept.with_name(f".{kept.name}.tmp")
             shutil.copy2(target, scratch)
-            _sync(scratch)
+            durable.sync(scratch)
             scratch.replace(kept)
         return
     raise PublishError(f"{target.parent}: too many files are named firstvisit.{stamp}; move some away")
@@ -249,19 +252,3 @@ def _remove(path: Path) -> None:
     for leftover in (path, path.with_name(f"{path.name}.wal")):
         with suppress(FileNotFoundError):
             leftover.unlink()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _text(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-def _name(value: str) -> str:
-    return '"' + value.replace('"', '""') + '"'

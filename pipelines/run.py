@@ -51,19 +51,6 @@ class Outcome:
     landed: list[Landed] = field(default_factory=list)
 
 
-class _Streams:
-    """A text stream that writes what libraries print into a log file."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
-
-    def __enter__(self) -> Any:
-        return self._file
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
 def run_nightly(clinic: Clinic, console: Console, *, wait: float = 0.0) -> Outcome:
     """Run the job `nightly`, showing progress on `console`.
 
@@ -170,7 +157,7 @@ def _everything_else_to(log: Path) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     before = root.handlers[:]
     root.handlers[:] = [handler]
-    with _Streams(log) as stream, warnings.catch_warnings():
+    with log.open("a", encoding="utf-8") as stream, warnings.catch_warnings():
         logging.captureWarnings(True)
         try:
             with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):

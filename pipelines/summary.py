@@ -106,9 +106,7 @@ def shown(value: object) -> str:
         return "–"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, Decimal):
+    if isinstance(value, (int, Decimal)):
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.2f}"

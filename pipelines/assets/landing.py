@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 
 from connectors import registry
 from connectors.contract import Stream
-from pipelines import progress
+from pipelines import inbox, progress
 from pipelines.config import Clinic
 from pipelines.landing import REFERENCE
-from pipelines.loads import LoadRecord
+from pipelines.loads import LoadRecord, read_records
 from pipelines.night import Night
 
 CHECK = "loads_succeeded"
@@ -102,11 +102,8 @@ def _loads_asset(streams: list[tuple[str, Stream]]) -> dg.AssetsDefinition:
     )
     def loads(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> dg.MaterializeResult[Any]:
         path = night.clinic.data_dir / "landing" / "loads.jsonl"
-        count = 0
-        if path.exists():
-            with path.open("rb") as stream:
-                count = sum(1 for _ in stream)
-        misplaced = night.landing.misplaced()
+        count = sum(1 for _ in read_records(path))
+        misplaced = inbox.misplaced(night.clinic)
         for line in misplaced:
             context.log.warning(line)
         return dg.MaterializeResult(

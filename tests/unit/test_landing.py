@@ -19,6 +19,7 @@ from connectors.errors import FileRefused
 from connectors.files import InboxFile
 from connectors.privacy import Privacy
 from pipelines.config import Clinic, load_clinic
+from pipelines.inbox import misplaced
 from pipelines.landing import Landing
 from pipelines.loads import LoadRecord
 
@@ -425,10 +426,10 @@ def test_reference_files_land_and_vanish_with_the_file(clinic: Clinic) -> None:
 
 
 def test_misplaced_files_are_named(clinic: Clinic) -> None:
-    landing = landing_of(clinic)
+    landing_of(clinic)
     (clinic.data_dir / "inbox" / "tyo").mkdir()
     (clinic.data_dir / "inbox" / "toy" / "calls.csv").write_text("x")
-    lines = landing.misplaced()
+    lines = misplaced(clinic)
     assert [line.split(":")[0] for line in lines] == ["inbox/toy/calls.csv", "inbox/tyo"]
 
 
