@@ -97,14 +97,14 @@ class Calltouch(Connector[CalltouchOptions]):
     options = CalltouchOptions
     feeds = ("calls",)
 
-    def streams(self, source: CalltouchOptions) -> tuple[Stream, ...]:  # noqa: ARG002
+    def streams(self, source: CalltouchOptions) -> tuple[Stream, ...]:
         """One stream: calls."""
         return (CALLS,)
 
     def read(
         self,
         file: InboxFile,
-        stream: Stream,  # noqa: ARG002 - there is only one
+        stream: Stream,
         source: CalltouchOptions,
         log: ReadLog,
     ) -> Iterator[Row]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from connectors.files import InboxFile
 
@@ -155,6 +156,16 @@ def as_zone(value: object) -> object:
 Zone = Annotated[ZoneInfo, BeforeValidator(as_zone)]
 
 
+def as_currency(value: str) -> str:
+    """An ISO 4217 code as it is. Raises ValueError for anything else."""
+    if not re.fullmatch("[A-Z]{3}", value):
+        raise ValueError("write the three-letter ISO 4217 code, e.g. EUR")
+    return value
+
+
+Currency = Annotated[str, AfterValidator(as_currency)]
+
+
 class SourceOptions(BaseModel):
     """The clinic.yaml block of one source; each kind extends it.
 
@@ -170,7 +181,7 @@ class SourceOptions(BaseModel):
     clinic_phone_region: str
     account: str | None = None
     timezone: Zone | None = None
-    currency: str | None = None
+    currency: Currency | None = None
     since: date | None = None
 
     @property

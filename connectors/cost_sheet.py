@@ -17,10 +17,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import field_validator
-
 from connectors import cli
-from connectors._cells import Moments, cell_text, check_format, header_key, id_text, number_text
+from connectors._cells import Moments, cell_text, header_key, id_text, number_text
+from connectors._settings import DateFormat, Delimiter, Encoding
 from connectors.conformed import CHANNELS, INPUTS
 from connectors.contract import Connector, ReadLog, Row, SourceOptions, Stream
 from connectors.errors import FileRefused
@@ -53,32 +52,11 @@ class CostSheetOptions(SourceOptions):
     one, else the clinic's. `sheet` names the worksheet of an XLSX, else the first is read.
     """
 
-    encoding: str | None = None
-    delimiter: str | None = None
+    encoding: Encoding | None = None
+    delimiter: Delimiter | None = None
     decimal: Literal[".", ","] | None = None
-    date_format: str | None = None
+    date_format: DateFormat | None = None
     sheet: str | None = None
-
-    @field_validator("date_format")
-    @classmethod
-    def _strptime(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_format(value)
-        return value
-
-    @field_validator("delimiter")
-    @classmethod
-    def _one_character(cls, value: str | None) -> str | None:
-        if value is not None and len(value) != 1:
-            raise ValueError('write one character, e.g. ";"')
-        return value
-
-    @field_validator("currency")
-    @classmethod
-    def _iso(cls, value: str | None) -> str | None:
-        if value is not None and not _CURRENCY.fullmatch(value):
-            raise ValueError("write the three-letter ISO 4217 code, e.g. EUR")
-        return value
 
 
 class CostSheet(Connector[CostSheetOptions]):
@@ -89,14 +67,14 @@ class CostSheet(Connector[CostSheetOptions]):
     options = CostSheetOptions
     feeds = ("other_costs",)
 
-    def streams(self, source: CostSheetOptions) -> tuple[Stream, ...]:  # noqa: ARG002
+    def streams(self, source: CostSheetOptions) -> tuple[Stream, ...]:
         """One stream: other_costs."""
         return (OTHER_COSTS,)
 
     def read(
         self,
         file: InboxFile,
-        stream: Stream,  # noqa: ARG002 - there is only one
+        stream: Stream,
         source: CostSheetOptions,
         log: ReadLog,
     ) -> Iterator[Row]:

@@ -492,7 +492,7 @@ class Fhir(Connector[FhirOptions]):
     options: ClassVar[type[SourceOptions]] = FhirOptions
     feeds: ClassVar[tuple[str, ...]] = ("visits", "visit_lines", "patients")
 
-    def streams(self, source: FhirOptions) -> tuple[Stream, ...]:  # noqa: ARG002 - the same for every source
+    def streams(self, source: FhirOptions) -> tuple[Stream, ...]:
         """One stream per resource type."""
         return tuple(kind.stream for kind in _KINDS.values())
 

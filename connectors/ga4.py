@@ -119,19 +119,19 @@ class Ga4(Connector[Ga4Options]):
     options = Ga4Options
     feeds = ("web_sessions",)
 
-    def streams(self, source: Ga4Options) -> tuple[Stream, ...]:  # noqa: ARG002
+    def streams(self, source: Ga4Options) -> tuple[Stream, ...]:
         """One stream: events."""
         return (EVENTS,)
 
-    def mapping(self, source: Ga4Options, stream: Stream) -> object:  # noqa: ARG002
+    def mapping(self, source: Ga4Options, stream: Stream) -> object:
         """Nothing in the configuration changes how a file is read."""
         return None
 
     def read(
         self,
         file: InboxFile,
-        stream: Stream,  # noqa: ARG002 - there is only one
-        source: Ga4Options,  # noqa: ARG002 - nothing to configure
+        stream: Stream,
+        source: Ga4Options,
         log: ReadLog,
     ) -> Iterator[Row]:
         """Yield events of visitors with ids; those of denied consent have none and are counted as skipped.

@@ -22,10 +22,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import field_validator
-
 from connectors import cli
-from connectors._cells import check_format
+from connectors._settings import DateFormat
 from connectors.contract import Column, Connector, ReadLog, Row, SourceOptions, Stream
 from connectors.errors import FileRefused
 from connectors.files import Cell, InboxFile
@@ -180,7 +178,6 @@ _NUMBER = {
     ".": re.compile(r"-?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.(\d+))?"),
     ",": re.compile(r"-?(?:\d+|\d{1,3}(?:[.\u00a0\u202f ]\d{3})+)(?:,(\d+))?"),
 }
-_CURRENCY = re.compile(r"[A-Z]{3}")
 _CUSTOMER_ID = re.compile(r"\d{3}-\d{3}-\d{4}")
 _ISO_RANGE = re.compile(r"(\d{4}-\d\d-\d\d)\s*[-–—]\s*(\d{4}-\d\d-\d\d)")
 _MONTH_FIRST = re.compile(r"([^\W\d_]+)\.? (\d{1,2}), (\d{4})")
@@ -198,21 +195,7 @@ class GoogleAdsOptions(SourceOptions):
     """
 
     decimal: Literal[".", ","] = "."
-    date_format: str | None = None
-
-    @field_validator("date_format")
-    @classmethod
-    def _strptime(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_format(value)
-        return value
-
-    @field_validator("currency")
-    @classmethod
-    def _iso(cls, value: str | None) -> str | None:
-        if value is not None and not _CURRENCY.fullmatch(value):
-            raise ValueError("write the three-letter ISO 4217 code, e.g. EUR")
-        return value
+    date_format: DateFormat | None = None
 
 
 class GoogleAds(Connector[GoogleAdsOptions]):
@@ -223,7 +206,7 @@ class GoogleAds(Connector[GoogleAdsOptions]):
     options = GoogleAdsOptions
     feeds = ("ad_spend", "ad_clicks")
 
-    def streams(self, source: GoogleAdsOptions) -> tuple[Stream, ...]:  # noqa: ARG002
+    def streams(self, source: GoogleAdsOptions) -> tuple[Stream, ...]:
         """ad_spend and clicks."""
         return (AD_SPEND, CLICKS)
 

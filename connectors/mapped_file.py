@@ -21,7 +21,6 @@ Tried on one file without a clinic.yaml:
 
 from __future__ import annotations
 
-import codecs
 import difflib
 import hashlib
 import re
@@ -32,7 +31,7 @@ from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from connectors import cli
@@ -40,7 +39,6 @@ from connectors._cells import (
     Moments,
     boolean,
     cell_text,
-    check_format,
     fold,
     header_key,
     id_text,
@@ -48,6 +46,7 @@ from connectors._cells import (
     number_text,
     seconds,
 )
+from connectors._settings import DateFormat, Delimiter, Encoding
 from connectors.conformed import (
     ACCEPTED,
     APPOINTMENT_STATUSES,
@@ -297,30 +296,10 @@ def _as_list(value: object) -> object:
     return value if isinstance(value, (list, tuple)) else (value,)
 
 
-def _known_format(value: str) -> str:
-    check_format(value)
-    return value
-
-
-def _known_encoding(value: str) -> str:
-    try:
-        codecs.lookup(value)
-    except LookupError:
-        raise ValueError(f"unknown encoding {value!r}; e.g. cp1251, utf-8, cp1250") from None
-    return value
-
-
-def _one_character(value: str) -> str:
-    named = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ","}.get(value.lower(), value)
-    if len(named) != 1:
-        raise ValueError("write one character, or tab")
-    return named
-
-
 Text = Annotated[str, BeforeValidator(_as_text)]
 Value = Annotated[str, BeforeValidator(_as_value)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_list)]
-Formats = Annotated[tuple[Annotated[str, AfterValidator(_known_format)], ...], BeforeValidator(_as_list)]
+Formats = Annotated[tuple[DateFormat, ...], BeforeValidator(_as_list)]
 
 
 class FileFormat(BaseModel):
@@ -342,8 +321,8 @@ class FileFormat(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    encoding: Annotated[str, AfterValidator(_known_encoding)] | None = None
-    delimiter: Annotated[str, AfterValidator(_one_character)] | None = None
+    encoding: Encoding | None = None
+    delimiter: Delimiter | None = None
     decimal: Literal[",", "."] | None = None
     datetime_format: Formats = ()
     date_format: Formats = ()

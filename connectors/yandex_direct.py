@@ -20,10 +20,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import Field
-
 from connectors import cli
-from connectors.contract import Column, Connector, ReadLog, Row, SourceOptions, Stream
+from connectors.contract import Column, Connector, Currency, ReadLog, Row, SourceOptions, Stream
 from connectors.errors import FileRefused
 from connectors.files import InboxFile
 
@@ -121,7 +119,7 @@ class YandexDirectOptions(SourceOptions):
     `include_vat` the IncludeVAT of the request: without it, the tax basis is unknown.
     """
 
-    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    currency: Currency
     money: Literal["micros", "currency"] | None = None
     include_vat: bool | None = None
 
@@ -134,14 +132,14 @@ class YandexDirect(Connector[YandexDirectOptions]):
     options = YandexDirectOptions
     feeds = ("ad_spend",)
 
-    def streams(self, source: YandexDirectOptions) -> tuple[Stream, ...]:  # noqa: ARG002
+    def streams(self, source: YandexDirectOptions) -> tuple[Stream, ...]:
         """One stream: ad_spend."""
         return (AD_SPEND,)
 
     def read(
         self,
         file: InboxFile,
-        stream: Stream,  # noqa: ARG002 - there is only one
+        stream: Stream,
         source: YandexDirectOptions,
         log: ReadLog,
     ) -> Iterator[Row]:

@@ -23,7 +23,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from connectors import registry
 from connectors.conformed import INPUTS
-from connectors.contract import SourceOptions, Stream, Type, Zone
+from connectors.contract import Currency, SourceOptions, Stream, Type, Zone
 from connectors.privacy import to_e164
 from pipelines.reference import reference_streams
 
@@ -38,7 +38,6 @@ DUCKDB_TYPES: dict[Type, str] = {
     "text[]": "varchar[]",
 }
 _SOURCE_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_CURRENCY = re.compile(r"[A-Z]{3}")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 # Filled in by the loader; never shown as accepted keys.
 _FILLED = frozenset({"name", "clinic_timezone", "clinic_currency", "clinic_phone_region"})
@@ -72,7 +71,7 @@ class ClinicBlock(_Block):
 
     name: str = Field(min_length=1)
     timezone: Zone
-    currency: str
+    currency: Currency
     phone_region: str
     brand_terms: tuple[str, ...] = ()
     own_numbers: tuple[str, ...] = ()
@@ -80,13 +79,6 @@ class ClinicBlock(_Block):
     # Needed to add VAT to spend that ad platforms report without it; one rate, or a dated list.
     vat_rates: Annotated[tuple[VatRate, ...], BeforeValidator(_as_rates)] = ()
     history_margin_days: int = Field(default=180, ge=0)
-
-    @field_validator("currency")
-    @classmethod
-    def _iso_currency(cls, value: str) -> str:
-        if not _CURRENCY.fullmatch(value):
-            raise ValueError("write the three-letter ISO 4217 code, e.g. EUR")
-        return value
 
     @field_validator("phone_region")
     @classmethod
