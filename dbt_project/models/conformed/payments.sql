@@ -1,9 +1,20 @@
+-- The cash desk may be a system of its own: a visit number that only one visit has is that visit's, wherever
+-- it was written down.
+with sole_visits as (
+    select
+        visit_id,
+        min(patient_id) as patient_id
+    from {{ ref('visits') }}
+    group by visit_id
+    having count(*) = 1
+)
+
 -- a payment that names no patient is its visit's patient's
 select
     payments.source_name,
     payments.payment_id,
     payments.visit_id,
-    coalesce(cards.patient_id, payments.patient_id, visits.patient_id) as patient_id,
+    coalesce(cards.patient_id, payments.patient_id, visits.patient_id, sole_visits.patient_id) as patient_id,
     payments.paid_at,
     {{ clinic_date('payments.paid_at') }} as local_date,
     {{ to_clinic_money('payments.amount', row_currency('payments.currency'), 'fx.rate') }} as amount,
@@ -19,6 +30,8 @@ left join {{ ref('visits') }} as visits
     on
         payments.source_name = visits.source_name
         and payments.visit_id = visits.visit_id
+left join sole_visits
+    on payments.visit_id = sole_visits.visit_id
 left join {{ ref('fx_days') }} as fx
     on
         {{ row_currency('payments.currency') }} = fx.currency
