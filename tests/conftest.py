@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The first text drawn in a fresh checkout builds tables of Unicode for a second; a slow machine is no fault.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("FIRSTVISIT_SHARED", ROOT.parent / "shared"))

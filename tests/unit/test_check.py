@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -73,6 +74,15 @@ def test_accounts_that_are_an_e_mail_or_a_phone_are_keyed_and_still_join() -> No
 def test_ids_of_analytics_stay_as_they_are(plain: str) -> None:
     landed, _ = checked(visit_id="1", visited_at=AT, visitor_id=plain, user_ref=plain)
     assert landed["visitor_id"] == landed["user_ref"] == plain
+
+
+def test_batches_stay_small_and_fractions_are_no_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.check.BATCH_ROWS", 2)
+    stream = Stream("s", "s", (Column("n", "integer", "n"),), ("n",))
+    rows = [Row(i, {"n": Decimal(i)}) for i in range(5)] + [Row(5, {"n": Decimal("3.7")}), Row(6, {"n": 2.5})]
+    batches = list(check(rows, stream, PRIVACY, ReadLog(), arrived_at=ARRIVED))
+    assert [batch.batch.num_rows for batch in batches] == [2, 2, 1]
+    assert [q.reason for batch in batches for q in batch.quarantined] == ["is not a whole number"] * 2
 
 
 def test_numbers_and_addresses_in_typed_texts_do_not_land() -> None:

@@ -143,3 +143,20 @@ def test_only_the_configured_kinds_are_in_the_graph(tmp_path: Path) -> None:
     assert feeds["ad_spend"] == ["google_ads"]
     assert feeds["calls"] == []
     assert set(feeds) >= set(INPUTS)
+
+
+TWO_WEBS = """sources:
+  site: {kind: ga4%s}
+  other:
+    kind: mapped_file
+    streams: {web_sessions: {columns: {session_id: id, started_at: at}}}
+"""
+
+
+def test_a_visit_counts_once_so_one_of_two_web_analytics_is_of_record(tmp_path: Path) -> None:
+    (mistake,) = mistakes(tmp_path, CLINIC + TWO_WEBS % "")
+    assert mistake == (
+        "clinic.yaml: sources: other, site all count web sessions, and a visit must count once; "
+        "set `sessions_of_record: true` on one of them"
+    )
+    assert load(tmp_path, CLINIC + TWO_WEBS % ", sessions_of_record: true").sessions_of_record() == ["site"]

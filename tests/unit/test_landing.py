@@ -84,7 +84,10 @@ class ToyOptions(SourceOptions):
 
 
 class Toy(Connector[ToyOptions]):
-    """CSV with the landed names as header; `#range a b` prints a range; `!broken` is refused."""
+    """CSV with the landed names as header; `#range a b` prints a range; `!broken` is refused.
+
+    `#exported t` is the export's time; `scale: 2` filters rows that begin with `dropped`.
+    """
 
     kind = "toy"
     title = "Toy"
@@ -104,8 +107,13 @@ class Toy(Connector[ToyOptions]):
                 _, since, until = first.split()
                 log.covers = (date.fromisoformat(since), date.fromisoformat(until))
                 log.skip("preamble")
+            elif first.startswith("#exported"):
+                log.exported_at = datetime.fromisoformat(first.split()[1])
+                log.skip("preamble")
             elif not names:
                 names = [str(cell) for cell in cells]
+            elif source.scale == 2 and cells[0] == "dropped":
+                log.skip("filtered")
             else:
                 yield Row(number, dict(zip(names, cells, strict=True)))
 
@@ -128,8 +136,8 @@ def make_clinic(folder: Path, extra: str = "") -> Clinic:
     return load_clinic(config, folder / "data")
 
 
-def landing_of(clinic: Clinic) -> Landing:
-    landing = Landing(clinic, Privacy(b"k" * 32, "HR"))
+def landing_of(clinic: Clinic, key: bytes = b"k" * 32, *, hash_record_ids: bool = False) -> Landing:
+    landing = Landing(clinic, Privacy(key, "HR", hash_record_ids=hash_record_ids))
     landing.prepare()
     return landing
 
@@ -291,6 +299,7 @@ def test_two_alike_rows_of_one_report_are_both_money(clinic: Clinic) -> None:
         (",2026-05-01T10:00:00Z,,1", "call_id: is empty but required"),
         ("1,2026-05-01T10:00:00Z,,many", "talk_s: is not a whole number"),
         ("1,2026-05-01T10:00:00Z,,99999999999999999999", "talk_s: is too large for a number"),
+        ("1,2026-05-01T10:00:00Z,,1.5", "talk_s: is not a whole number"),
     ],
 )
 def test_a_row_that_does_not_fit_is_quarantined_and_the_rest_lands(
@@ -303,6 +312,21 @@ def test_a_row_that_does_not_fit_is_quarantined_and_the_rest_lands(
     (path,) = (clinic.data_dir / "quarantine").rglob("*.jsonl")
     entry = json.loads(path.read_text())
     assert (entry["row_number"], entry["file_hash"]) == (2, record.file_hash)
+
+
+@pytest.mark.parametrize(
+    ("cost", "reason"),
+    [
+        ("1000000000000", "cost_native: is absurdly large for an amount"),
+        ("NaN", "cost_native: is not an amount"),
+    ],
+)
+def test_an_impossible_amount_is_quarantined(clinic: Clinic, cost: str, reason: str) -> None:
+    row = "2026-05-01,m,campaign,A,{},google\n"
+    drop(clinic, "ad_spend", "a.csv", SPEND_HEAD + row.format(cost) + row.format("999999999999.999999"))
+    (record,) = landing_of(clinic).land("toy", "ad_spend")
+    assert record.quarantine_reasons == {reason: 1}
+    assert record.rows_landed == 1
 
 
 def test_quarantine_keeps_no_personal_value(clinic: Clinic) -> None:
@@ -343,6 +367,69 @@ def test_a_mended_mapping_rereads_the_file_and_supersedes_its_old_load(
     (record,) = landing_of(mended).land("toy", "calls")
     assert record.status == "landed"
     assert live(mended, "calls", "call_id, _load_id") == [("1", record.load_id)]
+
+
+def test_rows_that_a_mended_mapping_no_longer_reads_vanish_from_days_it_does_not_touch(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    drop(clinic, "calls", "a.csv", HEAD + "dropped,2026-05-01T10:00:00Z,,1\nkept,2026-05-09T10:00:00Z,,1\n")
+    landing_of(clinic).land("toy", "calls")
+    mended = make_clinic(tmp_path, ", scale: 2")
+    landing_of(mended).land("toy", "calls")
+    assert live(mended, "calls", "call_id") == [("kept",)]
+
+
+@pytest.mark.parametrize("other", [{"key": b"another key of 32 bytes, or more"}, {"hash_record_ids": True}])
+def test_another_key_or_setting_of_pseudonyms_rereads_everything(clinic: Clinic, other: dict) -> None:
+    drop(clinic, "calls", "a.csv", HEAD + "1,2026-05-01T10:00:00Z,0915550100,1\n")
+    landing_of(clinic).land("toy", "calls")
+    (record,) = landing_of(clinic, **other).land("toy", "calls")
+    assert record.status == "landed"
+    assert live(clinic, "calls", "_load_id") == [(record.load_id,)]
+
+
+def test_a_refused_file_is_not_read_again_until_it_changes(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(clinic, "calls", "a.csv", HEAD + "!\n")
+    landing = landing_of(clinic)
+    landing.land("toy", "calls")
+    monkeypatch.setattr(Toy, "read", lambda *_: pytest.fail("read again"))
+    (record,) = landing.land("toy", "calls")
+    assert record.error == "a.csv: line 2: broken"
+
+
+def test_the_export_time_in_the_file_beats_its_arrival(clinic: Clinic) -> None:
+    new, old = "#exported 2026-05-20T08:00:00+00:00\n", "#exported 2026-05-19T08:00:00+00:00\n"
+    drop(clinic, "calls", "new.csv", new + HEAD + "1,2026-05-01T10:00:00Z,,99\n", minute=1)
+    drop(clinic, "calls", "old.csv", old + HEAD + "1,2026-05-01T10:00:00Z,,60\n", minute=2)
+    row = "2026-05-01,m,campaign,A,{},google\n"
+    drop(clinic, "ad_spend", "new.csv", new + SPEND_HEAD + row.format(9), minute=1)
+    drop(clinic, "ad_spend", "old.csv", old + SPEND_HEAD + row.format(5), minute=2)
+    landing = landing_of(clinic)
+    landing.land("toy", "calls")
+    landing.land("toy", "ad_spend")
+    assert live(clinic, "calls", "talk_s") == [(99,)]
+    assert live(clinic, "ad_spend", "cast(cost_native as int)") == [(9,)]
+
+
+def test_files_too_large_to_keep_in_memory_land_the_same(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors.check.BATCH_ROWS", 2)
+    monkeypatch.setattr("pipelines.landing._KEPT_ROWS", 3)
+    rows = "".join(f"{n},2026-05-0{1 + n % 3}T10:00:00Z,,{n}\n" for n in range(9))
+    drop(clinic, "calls", "large.csv", HEAD + rows)
+    drop(clinic, "calls", "small.csv", HEAD + "s,2026-05-01T10:00:00Z,,1\n", minute=1)
+    large, small = landing_of(clinic).land("toy", "calls")
+    assert (large.rows_landed, small.rows_landed) == (9, 1)
+    assert len(live(clinic, "calls", "call_id")) == 10
+
+
+def test_unfinished_and_hidden_files_are_left_alone(clinic: Clinic) -> None:
+    for name in ("a.csv.part", "b.crdownload", ".c.csv", "~d.tmp", ".hidden/e.csv"):
+        drop(clinic, "calls", name, HEAD + "!\n")
+    assert landing_of(clinic).land("toy", "calls") == []
 
 
 def test_left_overs_of_a_killed_run_are_swept(clinic: Clinic) -> None:
