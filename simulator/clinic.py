@@ -13,7 +13,6 @@ from simulator.model import Campaign, TrackingNumber
 
 NAME: Final = "Northgate ENT"
 SITE_HOST: Final = "www.northgate-ent.example"
-BRANCHES: Final = ("Centar", "Maksimir")
 OWN_NUMBERS: Final = ("+38515550100", "+38515550200")
 # Numbers that stand for one source each; see tracking_numbers.
 DEDICATED: Final = ("+38515550111", "+38515550112", "+38515550113")
