@@ -1,4 +1,4 @@
-"""The connector contract: what a kind of source declares, and what its reader yields.
+"""The connector contract: what a kind of source declares, and what its readers yield.
 
 A connector declares streams; a stream declares its columns, key, event day and how a newer batch
 replaces an older one. Parsing, checking, the landing schema, the Dagster asset and the documentation
@@ -13,7 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from zoneinfo import ZoneInfo
@@ -109,13 +109,56 @@ class Stream:
         return pa.schema([pa.field(c.name, ARROW[c.type]) for c in self.columns])
 
 
+@dataclass(frozen=True)
+class Window:
+    """Local days of a source, both ends included."""
+
+    since: date
+    until: date
+    zone: ZoneInfo
+
+    @property
+    def starts_at(self) -> datetime:
+        """The first instant, in the source's zone."""
+        return datetime.combine(self.since, time(), tzinfo=self.zone)
+
+    @property
+    def ends_at(self) -> datetime:
+        """The first instant after the window, in the source's zone: a day has 23 or 25 hours at times."""
+        return datetime.combine(self.until + timedelta(days=1), time(), tzinfo=self.zone)
+
+    def days(self) -> Iterator[date]:
+        """Every day, in order."""
+        for offset in range((self.until - self.since).days + 1):
+            yield self.since + timedelta(days=offset)
+
+
+@dataclass(frozen=True)
+class Route:
+    """How a stream is read from its vendor's API, window by window.
+
+    by
+        `day`: a window asks for everything of its event days, so what an earlier answer had in those days
+        and this one has not is gone. `change`: a window asks for what changed on its days; records are
+        upserted only. `whole`: every answer is the whole table; the window says only when.
+    window_days
+        A window is fetched and committed as a whole; what is longer is fetched in several.
+    ahead_days
+        Days from today on that are read too: 1 is today, 90 the appointments of a quarter.
+    """
+
+    by: Literal["day", "change", "whole"] = "day"
+    window_days: int = 31
+    ahead_days: int = 0
+
+
 @dataclass(slots=True)
 class Row:
     """One record as the source gave it.
 
-    `number` is its place in the file (1-based line, or record for JSON). `values` holds raw values by
-    landed column name: text, int, Decimal, bool, date, aware datetime, list of text, or None; a
-    missing key is None. The checker casts them by the declared type; a value that does not cast
+    `number` is its place in the file (1-based line, or record for JSON) or in the API's answers. `values`
+    holds raw values by landed column name: text, int, Decimal, bool, date, aware datetime, list of text,
+    or None; a missing key is None. The checker casts them by the declared type; a value that does not cast
     quarantines the row. `refused` is set when the reader itself found the row unusable.
     """
 
@@ -169,8 +212,13 @@ Currency = Annotated[str, AfterValidator(as_currency)]
 class SourceOptions(BaseModel):
     """The clinic.yaml block of one source; each kind extends it.
 
-    `name` and `clinic_*` are filled by the configuration loader, not written in the block.
+    `name` and `clinic_*` are filled by the configuration loader, not written in the block. `since` is the
+    first day that is read from an API; without it, a year back from the first run. A secret is declared as
+    SecretStr: clinic.yaml must then take it from the environment.
     """
+
+    # Settings that say how to reach the vendor and not how its answers are read, secrets aside.
+    reach: ClassVar[frozenset[str]] = frozenset({"base_url"})
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -188,6 +236,13 @@ class SourceOptions(BaseModel):
     def zone(self) -> ZoneInfo:
         """The zone in which this source writes local times and days."""
         return self.timezone or self.clinic_timezone
+
+    @classmethod
+    def secrets(cls) -> frozenset[str]:
+        """Names of the settings that hold a secret."""
+        return frozenset(
+            name for name, info in cls.model_fields.items() if "SecretStr" in str(info.annotation)
+        )
 
 
 Options = TypeVar("Options", bound=SourceOptions)
@@ -212,13 +267,31 @@ class Connector(ABC, Generic[Options]):
     def read(self, file: InboxFile, stream: Stream, source: Options, log: ReadLog) -> Iterator[Row]:
         """Yield the file's rows in order, streaming. Raises FileRefused for the file as a whole."""
 
+    def route(self, source: Options, stream: Stream) -> Route | None:
+        """How the API gives this stream; None when the source is configured without it, or has none."""
+        return None
+
+    def fetch(self, source: Options, stream: Stream, window: Window, log: ReadLog) -> Iterator[Row]:
+        """Yield the records of a window from the vendor's API, all of them or an exception.
+
+        Raises ApiError (see its subclasses), or FileRefused for an answer that cannot be read. Rows
+        yielded before an exception count for nothing: a window lands whole or not at all.
+        """
+        raise NotImplementedError(f"{self.kind} has no API route")
+
+    def probe(self, source: Options) -> str:
+        """Try the credentials with one small request; a line on what answered. Raises ConnectorError."""
+        raise NotImplementedError(f"{self.kind} has no API route")
+
     def feeds_of(self, source: Options) -> tuple[str, ...]:
         """The conformed tables that this source feeds, given its configuration."""
         return self.feeds
 
     def mapping(self, source: Options, stream: Stream) -> object:
         """The part of the configuration that decides how a file of this stream is read (JSON-able)."""
-        return source.model_dump(mode="json", exclude={"name", "since"}, fallback=str)
+        # How the vendor is reached does not change what its answers mean: a new token re-reads nothing.
+        aside = {"name", "since", *source.reach, *source.secrets()}
+        return source.model_dump(mode="json", exclude=aside, fallback=str)
 
     def fingerprint(self, source: Options, stream: Stream) -> str:
         """Changes whenever the same file would be read differently: mapping, declaration or parser."""

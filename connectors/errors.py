@@ -22,3 +22,30 @@ class RowRefused(ConnectorError):
         super().__init__(f"{column}: {reason}" if column else reason)
         self.column = column
         self.reason = reason
+
+
+class ApiError(ConnectorError):
+    """An API did not give what was asked of it; the days in question keep what they had."""
+
+
+class TransientError(ApiError):
+    """Busy, down or cut off: worth asking again, now or tomorrow.
+
+    `wait` is how many seconds the vendor asked to wait, None when it did not say.
+    """
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class IncompleteError(ApiError):
+    """The answer is shorter than what the vendor announced: a part must not pass for the whole."""
+
+
+class PermanentError(ApiError):
+    """The request itself is wrong, so that asking again is of no use."""
+
+
+class AuthError(PermanentError):
+    """The token was refused: nothing more of this source can be read tonight."""
