@@ -234,6 +234,14 @@ INPUTS: Mapping[str, tuple[Column, ...]] = {
         _c("scope_value", "text", "Which one."),
         _c("value", "double", "The value.", required=True),
     ),
+    "vendor_totals": (
+        _c("observed_on", "date", "Day, as the vendor counts days.", required=True),
+        _c("account", "text", "Account, property or site."),
+        _c("measure", "text", "sessions, calls, cost, clicks, impressions …", required=True),
+        _c("value", "double", "The vendor's own total of the day.", required=True),
+        _c("is_partial", "boolean", "The vendor says itself that rows are missing: sampled, thresholded."),
+        _c("vendor_says", "text", "What it says, in its own words."),
+    ),
 }
 
 # What a card of the patient can say of its status; see design section 5.

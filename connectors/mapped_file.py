@@ -181,6 +181,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "reviews": ("review_id",),
     "shifts": ("shift_id",),
     "metric_observations": ("observed_on", "metric", "scope", "scope_value"),
+    "vendor_totals": ("observed_on", "account", "measure"),
 }
 _EVENT_DAYS: Mapping[str, str] = {
     "calls": "called_at",
@@ -195,6 +196,7 @@ _EVENT_DAYS: Mapping[str, str] = {
     "reviews": "reviewed_at",
     "shifts": "starts_at",
     "metric_observations": "observed_on",
+    "vendor_totals": "observed_on",
 }
 # Tables whose rows may lie ahead. A flat visit export lists booked visits too; completed ones may not.
 _PLANNED = frozenset({"appointments", "visits", "shifts", "other_costs"})

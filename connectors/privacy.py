@@ -50,7 +50,7 @@ class Privacy:
         if len(key) < _MINIMUM_KEY_BYTES:
             raise ConnectorError(f"{KEY_VARIABLE}: the key must have at least {_MINIMUM_KEY_BYTES} bytes")
         self._key = key
-        self._region = region
+        self.region = region
         self.hash_record_ids = hash_record_ids
         # Callers repeat; parsing a number costs some 40 µs, a look-up 0.1 µs.
         self.phone_key = lru_cache(maxsize=1 << 19)(self._phone_key)
@@ -61,7 +61,7 @@ class Privacy:
 
     def e164(self, raw: str) -> str | None:
         """The number in E.164, None when it is withheld, masked, ruined or no phone number."""
-        return to_e164(raw, self._region)
+        return to_e164(raw, self.region)
 
     def _phone_key(self, raw: str) -> str | None:
         number = self.e164(raw)

@@ -11,9 +11,10 @@ import os
 import shutil
 import sys
 import traceback
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from pipelines.config import Clinic
+    from pipelines.run import Backfill
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -47,6 +49,7 @@ app = typer.Typer(
         "  firstvisit init                      write a commented clinic.yaml\n\n"
         "  firstvisit check                     is everything in place?\n\n"
         "  firstvisit run                       land, build, test, publish\n\n"
+        "  firstvisit backfill --since …        read days again from the APIs\n\n"
         '  firstvisit query "from cost_per_patient"\n\n'
         "  firstvisit ui                        lineage, schedule and history in the browser\n\n"
         "Another clinic beside it: firstvisit --config b/clinic.yaml --data-dir b/data run"
@@ -156,9 +159,10 @@ def init(
 
 @app.command()
 def check(context: typer.Context) -> None:
-    """Is everything in place? Configuration, reference tables, inbox, dbt project, disk.
+    """Is everything in place? Configuration, reference tables, inbox, APIs, dbt project, disk.
 
-    Changes nothing. Exits with 1 when something would stop or spoil a run.
+    Tries each source's credentials with one small request. Changes nothing. Exits with 1 when something
+    would stop or spoil a run.
     """
     from pipelines.doctor import examine
 
@@ -195,6 +199,42 @@ def run(
     """
     clinic = _clinic(context)
     _run(clinic, _console(), wait=wait)
+
+
+@app.command()
+def backfill(
+    context: typer.Context,
+    since: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day to read again.")],
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Last day, included; yesterday when left out."),
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Only this source; give it several times for several.")
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(help="Wait so many seconds for a run that is going on.", min=0)
+    ] = 0.0,
+) -> None:
+    """Read a range of days again from the APIs, then rebuild and publish as `run` does.
+
+    What the vendor has no more in these days is then gone here too; days that cannot be read keep what they
+    had. A source that is read from its inbox needs no backfill: drop the export there.
+
+    Example:  firstvisit backfill --since 2026-09-01 --until 2026-09-30 --source google_ads
+    """
+    from pipelines.run import Backfill
+
+    clinic = _clinic(context)
+    present = datetime.now(clinic.timezone).date()
+    last = until.date() if until is not None else present - timedelta(days=1)
+    asked = Backfill(since.date(), last, tuple(source or ()))
+    if asked.since > asked.until:
+        raise _Stop(f"--since {asked.since} lies after --until {asked.until}; give the earlier day first")
+    if asked.since >= present:
+        raise _Stop(f"--since {asked.since} is not over yet; a backfill reads days that are")
+    _check_sources(clinic, asked.sources)
+    _run(clinic, _console(), wait=wait, backfill=asked)
 
 
 @app.command()
@@ -372,12 +412,29 @@ def _clinic_or_demo(context: typer.Context) -> Clinic:
     return load_clinic(where.config, where.data_dir)
 
 
-def _run(clinic: Clinic, console: Console, *, wait: float) -> None:
+def _check_sources(clinic: Clinic, names: Sequence[str]) -> None:
+    """Raise _Stop for a name that is no source read from an API, and when there is none at all."""
+    reading = [one.name for one in clinic.api_sources()]
+    for name in names:
+        if name not in clinic.sources:
+            raise _Stop(
+                f"--source {name}: no such source; clinic.yaml has {', '.join(clinic.sources) or 'none'}"
+            )
+        if name not in reading:
+            raise _Stop(
+                f"--source {name}: is read from its inbox; give it credentials, or drop the export into "
+                f"inbox/{name}/"
+            )
+    if not reading:
+        raise _Stop("no source is read from an API; drop exports into the inbox, then `firstvisit run`")
+
+
+def _run(clinic: Clinic, console: Console, *, wait: float, backfill: Backfill | None = None) -> None:
     """Run the job and close with its summary. Exits unless everything went well."""
     from pipelines.run import run_nightly
     from pipelines.summary import print_summary
 
-    outcome = run_nightly(clinic, console, wait=wait)
+    outcome = run_nightly(clinic, console, wait=wait, backfill=backfill)
     if outcome.interrupted:
         what = "after it had published" if outcome.published else "nothing was published"
         _complain(f"interrupted; {what}, and the next run starts as if this one had not been")

@@ -158,6 +158,15 @@ class Clinic(_Block):
         """The sources of a kind, in the order of their names."""
         return [source for _, source in sorted(self.sources.items()) if source.kind == kind]
 
+    def api_sources(self) -> list[SourceOptions]:
+        """The sources of which at least one stream is read from an API, in the order of their names."""
+        found = []
+        for _, source in sorted(self.sources.items()):
+            connector = registry.connector(source.kind)
+            if any(connector.route(source, stream) is not None for stream in connector.streams(source)):
+                found.append(source)
+        return found
+
     def streams(self) -> list[tuple[str, Stream]]:
         """(kind, stream) of everything that lands, reference tables included, each once."""
         found: dict[tuple[str, str], Stream] = {("reference", s.name): s for s in reference_streams()}
@@ -255,6 +264,7 @@ def load_clinic(config: Path, data_dir: Path) -> Clinic:
     if not isinstance(raw, dict):
         raise ConfigError([f"{where}: is empty; `firstvisit init` writes one to start from"])
     mistakes: list[str] = []
+    _refuse_written_secrets(raw, where, mistakes)
     raw = _expand(raw, "", where, mistakes)
     try:
         document = _Document.model_validate(raw)
@@ -318,6 +328,22 @@ def _source(
     except ValidationError as error:
         mistakes.extend(_lines(error, options, where, path))
         return None
+
+
+def _refuse_written_secrets(raw: dict[str, Any], where: str, mistakes: list[str]) -> None:
+    """Note secrets that stand in the file itself, where backups and screens would show them."""
+    sources = raw.get("sources")
+    for name, block in sources.items() if isinstance(sources, dict) else ():
+        if not isinstance(block, dict) or block.get("kind") not in registry.kinds():
+            continue
+        for key in sorted(registry.connector(block["kind"]).options.secrets() & block.keys()):
+            value = block[key]
+            if value is not None and not (isinstance(value, str) and _VARIABLE.search(value)):
+                variable = f"{name}_{key}".upper()
+                mistakes.append(
+                    f"{where}: sources.{name}.{key}: secrets are not written in the file; "
+                    f"set the environment variable {variable} and write ${{{variable}}}"
+                )
 
 
 def _expand(value: Any, path: str, where: str, mistakes: list[str]) -> Any:

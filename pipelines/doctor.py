@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import duckdb
 
+from connectors import registry
 from connectors.contract import ReadLog
 from connectors.errors import ConnectorError, FileRefused
 from connectors.files import InboxFile
@@ -62,6 +63,7 @@ def examine(config: Path, data_dir: Path) -> Iterator[Finding]:
     yield _key(clinic)
     yield from _references(clinic)
     yield from _inbox(clinic)
+    yield from _apis(clinic)
     yield _dbt(clinic)
     yield _room(clinic)
     if lock_is_held(clinic.data_dir):
@@ -126,6 +128,17 @@ def _inbox(clinic: Clinic) -> Iterator[Finding]:
             "ok", f"{place}/: {len(files)} files, {size / 1e6:,.1f} MB, {len(fresh)} not landed yet"
         )
     yield from (Finding("warn", line) for line in misplaced(clinic))
+
+
+def _apis(clinic: Clinic) -> Iterator[Finding]:
+    """One line for each source that is read from an API: what a small request to it came to."""
+    for source in clinic.api_sources():
+        connector = registry.connector(source.kind)
+        try:
+            yield Finding("ok", f"{source.name}: {connector.title} {connector.probe(source)}")
+        except ConnectorError as error:
+            said = str(error)
+            yield Finding("bad", said if said.startswith(f"{source.name}: ") else f"{source.name}: {said}")
 
 
 def _seen(clinic: Clinic, kind: str, stream: str, source: str) -> dict[str, list[Any]]:

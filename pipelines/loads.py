@@ -34,7 +34,10 @@ class LoadRecord:
     encoding: str | None = None
     unknown_columns: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    # "label: measure" -> the total that the vendor prints or announces.
     control_totals: dict[str, str] = field(default_factory=dict)
+    # measure -> our own sum over the rows that passed the checks, `rows` among them.
+    sums: dict[str, str] = field(default_factory=dict)
     quarantine_reasons: dict[str, int] = field(default_factory=dict)
     error: str | None = None
 

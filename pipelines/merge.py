@@ -1,17 +1,19 @@
 """Which rows are newest: set-based resolution over the touched days of one stream and source.
 
-Entities: the newest file that carries a key wins with all its rows of that key. Reports: for every day
-the newest report that speaks for it wins whole. Snapshots: the newest file is the table. Newest is the
-vendor's version, else the export time written in the file, else arrival, then name, then the later line.
+Entities: the newest file that carries a key wins with all its rows of that key; an API answer also removes
+what earlier answers had in the days it was asked for. Reports: for every day the newest report that speaks
+for it wins whole. Snapshots: the newest file is the table. Newest is the vendor's version, else the export
+time written in the file, else arrival, then name, then the later line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
@@ -24,6 +26,20 @@ from pipelines import durable, quote
 _UTC_TIME = pa.timestamp("us", tz="UTC")
 # fsync waits for the disk, not for a core: side by side, the file system joins their commits.
 _SYNC_THREADS = 16
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """What a load from an API replaces of the loads from the same API before it: see contract.Route."""
+
+    # Ids of the loads before it.
+    earlier: tuple[str, ...]
+    by: Literal["day", "change", "whole"]
+    since: date
+    until: date
+    # IANA name of the zone whose days these are.
+    zone: str
 
 
 class Merge:
@@ -53,11 +69,21 @@ class Merge:
         superseded: list[str],
         coverage: list[dict[str, Any]],
         newest: str,
+        replaced: Replaced | None = None,
     ) -> tuple[list[str], dict[str, int]]:
         """Write the touched days. Returns the new live file names and rows landed per load id."""
         con.execute(f"create temp view incoming as from {_read(incoming)}")
-        spoken = {day for e in coverage if e["load_id"] in loads for day in _days(e["since"], e["until"])}
-        touched = live if self._stream.mode == "snapshot" else self._touched(con, live, superseded, spoken)
+        spoken = {
+            day
+            for e in coverage
+            if e["load_id"] in loads
+            for day in _days(date.fromisoformat(e["since"]), date.fromisoformat(e["until"]))
+        }
+        is_whole = self._stream.mode == "snapshot" or (replaced is not None and replaced.by == "whole")
+        if replaced is not None and replaced.by == "day":
+            # Files are named by UTC day, windows by the source's.
+            spoken |= set(_days(replaced.since - _DAY, replaced.until + _DAY))
+        touched = live if is_whole else self._touched(con, live, superseded, spoken)
         live_rows = (
             f"from {_read([self._folder / name for name in touched])}"
             if touched
@@ -66,7 +92,8 @@ class Merge:
         gone = ", ".join(map(quote.text, superseded)) or "''"
         con.execute(
             f"create temp view candidates as select {self._columns} from ({live_rows}) "
-            f"where _load_id not in ({gone}) union all select {self._columns} from incoming"
+            f"where _load_id not in ({gone}) and not coalesce({self._is_replaced(replaced)}, false) "
+            f"union all select {self._columns} from incoming"
         )
         match self._stream.mode:
             case "snapshot":
@@ -77,6 +104,20 @@ class Merge:
                 winners = self._entity_winners()
         new, landed = self._write(con, winners)
         return sorted({*live} - {*touched} | {*new}), landed
+
+    def _is_replaced(self, replaced: Replaced | None) -> str:
+        """The condition under which a live row is what an API load asked for anew."""
+        if replaced is None or replaced.by == "change" or self._stream.mode != "entity":
+            return "false"
+        earlier = f"_load_id in ({', '.join(map(quote.text, replaced.earlier)) or 'null'})"
+        if replaced.by == "whole":
+            return earlier
+        if self._stream.event_day is None:
+            return "false"
+        day = quote.name(self._stream.event_day)
+        if self._stream.column(self._stream.event_day).type != "date":
+            day = f"cast({day} at time zone {quote.text(replaced.zone)} as date)"
+        return f"{earlier} and {day} between date '{replaced.since}' and date '{replaced.until}'"
 
     def _touched(
         self, con: duckdb.DuckDBPyConnection, live: list[str], superseded: list[str], spoken: set[str]
@@ -118,47 +159,52 @@ class Merge:
     def _report_winners(self, con: duckdb.DuckDBPyConnection, coverage: list[dict[str, Any]]) -> str:
         day = quote.name(str(self._stream.event_day))
         keys = [quote.name(k) for k in self._stream.replaces]
-        con.register(
-            "coverage_rows",
-            pa.Table.from_pylist(
-                [
-                    {
-                        **{k: e["key"][k] for k in self._stream.replaces},
-                        "since": date.fromisoformat(e["since"]),
-                        "until": date.fromisoformat(e["until"]),
-                        "load_id": e["load_id"],
-                        "version_at": datetime.fromisoformat(e["version_at"]),
-                        "arrived_at": datetime.fromisoformat(e["arrived_at"]),
-                        "file_name": e["file_name"],
-                    }
-                    for e in coverage
-                ],
-                schema=pa.schema(
-                    [
-                        *(self._schema.field(k) for k in self._stream.replaces),
-                        pa.field("since", pa.date32()),
-                        pa.field("until", pa.date32()),
-                        pa.field("load_id", pa.string()),
-                        pa.field("version_at", _UTC_TIME),
-                        pa.field("arrived_at", _UTC_TIME),
-                        pa.field("file_name", pa.string()),
-                    ]
-                ),
-            ),
-        )
+        con.register("coverage_rows", self._coverage_table(coverage))
         listed = ", ".join(keys)
+        same = " and ".join(f"covered.{k} is not distinct from asked.{k}" for k in keys)
         con.execute(
-            f"create temp table speakers as select {listed}, covered.day, "
-            "max_by(load_id, (version_at, arrived_at, file_name, load_id)) as load_id from ("
-            f"select * exclude (since, until), "
-            "cast(unnest(generate_series(since, until, interval 1 day)) as date) as day from coverage_rows"
-            f") as covered group by {listed}, covered.day"
+            f"create temp table speakers as select asked.*, "
+            "max_by(load_id, (version_at, arrived_at, file_name, load_id)) as load_id "
+            f"from (select distinct {listed}, {day} as day from candidates) as asked "
+            "join coverage_rows as covered "
+            f"on (covered.is_all or ({same})) and asked.day between covered.since and covered.until "
+            f"group by all"
         )
         same = " and ".join(f"speakers.{k} is not distinct from candidates.{k}" for k in keys)
         # Every row of the newest report is kept: two rows alike may be two hours of one campaign.
         return (
             "select candidates.* from candidates join speakers on "
             f"{same} and speakers.day = candidates.{day} and speakers.load_id = candidates._load_id"
+        )
+
+    def _coverage_table(self, coverage: list[dict[str, Any]]) -> pa.Table:
+        """Who speaks for which days; `is_all` speaks for every account and level of the source."""
+        return pa.Table.from_pylist(
+            [
+                {
+                    **{k: None if e["key"] is None else e["key"][k] for k in self._stream.replaces},
+                    "is_all": e["key"] is None,
+                    "since": date.fromisoformat(e["since"]),
+                    "until": date.fromisoformat(e["until"]),
+                    "load_id": e["load_id"],
+                    "version_at": datetime.fromisoformat(e["version_at"]),
+                    "arrived_at": datetime.fromisoformat(e["arrived_at"]),
+                    "file_name": e["file_name"],
+                }
+                for e in coverage
+            ],
+            schema=pa.schema(
+                [
+                    *(self._schema.field(k) for k in self._stream.replaces),
+                    pa.field("is_all", pa.bool_()),
+                    pa.field("since", pa.date32()),
+                    pa.field("until", pa.date32()),
+                    pa.field("load_id", pa.string()),
+                    pa.field("version_at", _UTC_TIME),
+                    pa.field("arrived_at", _UTC_TIME),
+                    pa.field("file_name", pa.string()),
+                ]
+            ),
         )
 
     def _write(self, con: duckdb.DuckDBPyConnection, winners: str) -> tuple[list[str], dict[str, int]]:
@@ -222,7 +268,6 @@ def _read(paths: Iterable[Path], *, filename: bool = False) -> str:
     )
 
 
-def _days(since: str, until: str) -> Iterator[str]:
-    first = date.fromisoformat(since)
-    for offset in range((date.fromisoformat(until) - first).days + 1):
-        yield (first + timedelta(days=offset)).isoformat()
+def _days(since: date, until: date) -> Iterator[str]:
+    for offset in range((until - since).days + 1):
+        yield (since + timedelta(days=offset)).isoformat()

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ class Night:
     landing: Landing
     # The database file that dbt writes in this run.
     build: Path
+    # A backfill's days, both included, and sources (None: all that have an API); None in a nightly run.
+    asked: tuple[date, date] | None = None
+    sources: frozenset[str] | None = None
 
     @property
     def target(self) -> Path:
@@ -50,7 +54,12 @@ def night_resource(clinic: Clinic) -> dg.ResourceDefinition:
                 float,
                 default_value=WAIT_SECONDS,
                 description="How long to wait for another run on the same data directory.",
-            )
+            ),
+            "backfill": dg.Field(
+                {"since": str, "until": str, "sources": dg.Field([str], default_value=[])},
+                is_required=False,
+                description="Days to read again from the APIs (of these sources; of all when none is named).",
+            ),
         },
         description="The data directory, held from landing to publishing.",
     )
@@ -80,12 +89,21 @@ def night_resource(clinic: Clinic) -> dg.ResourceDefinition:
             )
             landing.prepare()
             inbox.remember(clinic.data_dir)
+            asked, sources = _backfill(context.resource_config)
             try:
-                yield Night(clinic, run.run_id, landing, build)
+                yield Night(clinic, run.run_id, landing, build, asked, sources)
             finally:
                 publish.clear_slot(build)
 
     return night
+
+
+def _backfill(config: Any) -> tuple[tuple[date, date] | None, frozenset[str] | None]:
+    given = config.get("backfill")
+    if given is None:
+        return None, None
+    asked = date.fromisoformat(given["since"]), date.fromisoformat(given["until"])
+    return asked, frozenset(given["sources"]) or None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ _INTERRUPTED = DagsterExecutionInterruptedError.__name__
 
 @dataclass(frozen=True)
 class Landed:
-    """What a run landed of one stream: this run's files and rows, and the rows that are live now."""
+    """What a run landed of one stream: its files and windows, their rows, and the rows that are live now."""
 
     stream: str
     files: int
@@ -51,7 +51,26 @@ class Outcome:
     landed: list[Landed] = field(default_factory=list)
 
 
-def run_nightly(clinic: Clinic, console: Console, *, wait: float = 0.0) -> Outcome:
+@dataclass(frozen=True)
+class Backfill:
+    """Days to read again from the APIs, both included; of these sources, of all when none is named."""
+
+    since: date
+    until: date
+    sources: tuple[str, ...] = ()
+
+    def config(self) -> dict[str, Any]:
+        """The `backfill` of the resource `night`."""
+        return {
+            "since": self.since.isoformat(),
+            "until": self.until.isoformat(),
+            "sources": list(self.sources),
+        }
+
+
+def run_nightly(
+    clinic: Clinic, console: Console, *, wait: float = 0.0, backfill: Backfill | None = None
+) -> Outcome:
     """Run the job `nightly`, showing progress on `console`.
 
     `wait` is how many seconds to wait for a run that goes on. Raises DataLocked when one still does, and
@@ -60,6 +79,9 @@ def run_nightly(clinic: Clinic, console: Console, *, wait: float = 0.0) -> Outco
     run_id = str(uuid.uuid4())
     log = _log_path(clinic, run_id)
     outcome = Outcome(run_id, log)
+    night: dict[str, Any] = {"wait_seconds": float(wait)}
+    if backfill is not None:
+        night["backfill"] = backfill.config()
     dbt.quiet_environment()
     with progress.display(console) as listener, progress.listening(listener), _everything_else_to(log):
         listener.stage("preparing", "the configuration and the dbt project")
@@ -73,7 +95,7 @@ def run_nightly(clinic: Clinic, console: Console, *, wait: float = 0.0) -> Outco
                     tags={"firstvisit/run": "command line"},
                     run_config={
                         "loggers": {"file": {"config": {"path": str(log)}}},
-                        "resources": {"night": {"config": {"wait_seconds": float(wait)}}},
+                        "resources": {"night": {"config": night}},
                     },
                 )
             except (KeyboardInterrupt, DagsterExecutionInterruptedError):
@@ -99,7 +121,7 @@ def _read(events: Sequence[dg.DagsterEvent], outcome: Outcome) -> None:
         elif event.is_step_materialization and event.asset_key is not None:
             if event.asset_key == PUBLISHED:
                 outcome.published = True
-            elif event.asset_key.path[0] == "landing":
+            elif event.asset_key.path[0] == "landing" and event.partition is None:
                 outcome.landed.append(_landed(event))
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data

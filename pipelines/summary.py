@@ -168,7 +168,7 @@ def print_summary(console: Console, clinic: Clinic, outcome: Outcome) -> None:
 def _print_landed(console: Console, outcome: Outcome) -> None:
     fresh = [landed for landed in outcome.landed if landed.files]
     if not fresh:
-        console.print(Text("Landed: nothing new in the inbox or the reference tables.\n"))
+        console.print(Text("Landed: nothing new in the inbox, the APIs or the reference tables.\n"))
         return
     rows = [
         (
@@ -182,7 +182,7 @@ def _print_landed(console: Console, outcome: Outcome) -> None:
         )
         for one in fresh
     ]
-    columns = ("stream", "files", "landed", "duplicate", "quarantined", "skipped lines", "live rows")
+    columns = ("stream", "loads", "landed", "duplicate", "quarantined", "skipped lines", "live rows")
     console.print(render(columns, rows, "Landed"))
     console.print()
 

@@ -43,6 +43,7 @@
         'load_id': 'varchar', 'source': 'varchar', 'stream': 'varchar', 'kind': 'varchar', 'file': 'varchar',
         'status': 'varchar', 'rows_read': 'bigint', 'rows_landed': 'bigint', 'rows_duplicate': 'bigint',
         'rows_quarantined': 'bigint', 'rows_skipped': 'bigint', 'unknown_columns': 'varchar[]',
+        'control_totals': 'map(varchar, varchar)', 'sums': 'map(varchar, varchar)',
         'notes': 'varchar[]', 'started': 'timestamptz', 'finished': 'timestamptz', 'error': 'varchar',
     } -%}
     {%- set found = run_query('select count(*) from glob(' ~ sql_text(path) ~ ')').columns[0].values()[0] -%}

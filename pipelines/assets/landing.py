@@ -1,8 +1,15 @@
-"""One asset per landing stream. No stream's trouble stops another, nor the night."""
+"""One asset per landing stream. No stream's trouble stops another, nor the night.
+
+All of them share one daily partitions definition, so that the UI shows which days each stream has and offers
+to re-read a range. A nightly run has no partition: each asset finds out which days are due and reports
+those that it landed.
+"""
 
 import json
+import warnings
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +20,27 @@ from connectors import registry
 from connectors.contract import Stream
 from pipelines import inbox, progress
 from pipelines.config import Clinic
-from pipelines.landing import REFERENCE
 from pipelines.loads import LoadRecord, read_records
 from pipelines.night import Night
+from pipelines.place import REFERENCE
 
 CHECK = "loads_succeeded"
 LOADS = dg.AssetKey(["landing", "ops", "loads"])
 # More messages than this say nothing new; `ops.loads` and the log have every one.
 _SHOWN = 10
+# How far back days are shown when no source says more.
+_YEARS = 3
+
+
+def daily_partitions(clinic: Clinic) -> dg.DailyPartitionsDefinition:
+    """The days of the clinic, from the earliest `since` of its sources, or three years back, to yesterday."""
+    first = date(datetime.now(tz=UTC).year - _YEARS, 1, 1)
+    start = min(
+        (source.since for source in clinic.sources.values() if source.since is not None), default=first
+    )
+    return dg.DailyPartitionsDefinition(
+        start_date=min(start, first).isoformat(), timezone=clinic.timezone.key
+    )
 
 
 def landing_key(kind: str, stream: str) -> dg.AssetKey:
@@ -31,10 +51,17 @@ def landing_key(kind: str, stream: str) -> dg.AssetKey:
 def landing_assets(clinic: Clinic) -> list[dg.AssetsDefinition]:
     """An asset for every (kind, stream) that lands, reference tables included, and the log of loads."""
     streams = clinic.streams()
-    return [*(_landing_asset(clinic, kind, stream) for kind, stream in streams), _loads_asset(streams)]
+    days = daily_partitions(clinic)
+    with warnings.catch_warnings():
+        # Backfills in a single run are marked as beta.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        landing = [_landing_asset(clinic, kind, stream, days) for kind, stream in streams]
+    return [*landing, _loads_asset(streams)]
 
 
-def _landing_asset(clinic: Clinic, kind: str, stream: Stream) -> dg.AssetsDefinition:
+def _landing_asset(
+    clinic: Clinic, kind: str, stream: Stream, days: dg.DailyPartitionsDefinition
+) -> dg.AssetsDefinition:
     key = landing_key(kind, stream.name)
 
     @dg.asset(
@@ -42,6 +69,9 @@ def _landing_asset(clinic: Clinic, kind: str, stream: Stream) -> dg.AssetsDefini
         group_name="reference" if kind == REFERENCE else "landing",
         description=_description(clinic, kind, stream),
         kinds={"parquet"},
+        partitions_def=days,
+        # A range is read in the windows that the vendor likes, not in a run per day.
+        backfill_policy=dg.BackfillPolicy.single_run(),
         metadata={
             "dagster/column_schema": _schema(stream),
             "primary_key": ", ".join(stream.primary_key),
@@ -57,11 +87,12 @@ def _landing_asset(clinic: Clinic, kind: str, stream: Stream) -> dg.AssetsDefini
     )
     def land(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Iterator[Any]:
         listener = progress.current()
-        listener.stage("landing", "the inbox and the reference tables")
+        listener.stage("landing", "the inbox, the APIs and the reference tables")
         label = f"{kind}/{stream.name}"
         listener.doing(label)
+        asked = _asked(context) or night.asked
         try:
-            records = night.landing.land(kind, stream.name)
+            records = night.landing.land(kind, stream.name, asked=asked, sources=night.sources)
             failed = [f"{r.source}/{r.stream}/{r.file}: {r.error}" for r in records if r.status == "failed"]
         except Exception as error:
             context.log.exception(f"{label} could not be landed")
@@ -71,6 +102,11 @@ def _landing_asset(clinic: Clinic, kind: str, stream: Stream) -> dg.AssetsDefini
             context.log.warning(message)
         landed = sum(r.rows_landed for r in records if r.status == "landed")
         listener.finished(label, landed or None, "; ".join(failed) or _note(records), failed=bool(failed))
+        if not _is_partitioned(context):
+            # A partitioned run reports its own days.
+            for day in sorted(night.landing.landed_days(kind, stream.name)):
+                if days.has_partition_key(day.isoformat()):
+                    context.log_event(dg.AssetMaterialization(key, partition=day.isoformat()))
         yield dg.MaterializeResult(
             metadata={"dagster/row_count": _live_rows(clinic, kind, stream.name), **_figures(records)},
             check_results=[
@@ -88,6 +124,18 @@ def _landing_asset(clinic: Clinic, kind: str, stream: Stream) -> dg.AssetsDefini
         )
 
     return land
+
+
+def _is_partitioned(context: dg.AssetExecutionContext) -> bool:
+    return bool(context.has_partition_key or context.has_partition_key_range)
+
+
+def _asked(context: dg.AssetExecutionContext) -> tuple[date, date] | None:
+    """The days that a backfill of the UI asks for; None in a nightly run."""
+    if not _is_partitioned(context):
+        return None
+    asked = context.partition_key_range
+    return date.fromisoformat(asked.start), date.fromisoformat(asked.end)
 
 
 def _loads_asset(streams: list[tuple[str, Stream]]) -> dg.AssetsDefinition:

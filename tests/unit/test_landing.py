@@ -417,7 +417,7 @@ def test_files_too_large_to_keep_in_memory_land_the_same(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("connectors.check.BATCH_ROWS", 2)
-    monkeypatch.setattr("pipelines.landing._KEPT_ROWS", 3)
+    monkeypatch.setattr("pipelines.staged._KEPT_ROWS", 3)
     rows = "".join(f"{n},2026-05-0{1 + n % 3}T10:00:00Z,,{n}\n" for n in range(9))
     drop(clinic, "calls", "large.csv", HEAD + rows)
     drop(clinic, "calls", "small.csv", HEAD + "s,2026-05-01T10:00:00Z,,1\n", minute=1)

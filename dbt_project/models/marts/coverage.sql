@@ -225,6 +225,17 @@ phones_not_linking as (
     from {{ ref('patient_phones') }}
 ),
 
+vendor_totals as (
+    select
+        'vendor_totals' as measure,
+        source_name || ': ' || measure as item,
+        measure as unit,
+        sum(ours) as value,
+        sum(vendor) as total
+    from {{ ref('vendor_totals') }}
+    group by all
+),
+
 measures as (
     select * from calls
     union all
@@ -249,6 +260,8 @@ measures as (
     select * from payments_without_rate
     union all
     select * from phones_not_linking
+    union all
+    select * from vendor_totals
 )
 
 select

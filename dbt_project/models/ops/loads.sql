@@ -12,6 +12,8 @@ select
     rows_skipped,
     unknown_columns,
     notes,
+    control_totals,
+    sums,
     started,
     finished,
     error
