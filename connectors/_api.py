@@ -117,7 +117,10 @@ class Api:
         self._host = urlsplit(self._base).netloc
         self._interval = 1.0 / per_second
         self._params = dict(params or {})
-        self._secrets = [s.get_secret_value() for s in secrets if s is not None and s.get_secret_value()]
+        texts = {s.get_secret_value() for s in secrets if s is not None and s.get_secret_value()}
+        forms = {form for text in texts for form in (text, quote(text, safe=""), quote_plus(text))}
+        # A secret that is part of another must not leave the rest of it standing.
+        self._secrets = sorted(forms, key=len, reverse=True)
         self._setting = setting
         self._judge = judge
         self._authorisation = authorisation
@@ -134,7 +137,7 @@ class Api:
         expect: Literal["json", "text"] = "json",
         accept: Sequence[int] = (),
     ) -> Answer:
-        """GET a path (or a whole URL of the same vendor). Raises as `request` does."""
+        """GET a path, or a whole URL of the same host. Raises as `request` does."""
         return self.request("GET", path, params=params, expect=expect, accept=accept)
 
     def post(
@@ -173,14 +176,17 @@ class Api:
         renewed = renew = False
         tries = 0
         while True:
+            given = dict(headers or {})
+            if self._authorisation is not None:
+                given |= self._authorisation.headers(renew=renew)
+            renew = False
             try:
-                return self._once(method, path, params, body, form, headers, expect, accept, renew=renew)
+                return self._once(method, path, params, body, form, given, expect, accept)
             except AuthError:
                 if self._authorisation is None or renewed:
                     raise
                 renewed = renew = True
             except TransientError as error:
-                renew = False
                 tries += 1
                 wait = error.wait if error.wait is not None else _backoff(tries)
                 if tries >= ATTEMPTS or wait > _PATIENCE:
@@ -208,8 +214,7 @@ class Api:
     def redact(self, text: str) -> str:
         """The text without any secret, also as a URL writes it."""
         for secret in self._secrets:
-            for form in {secret, quote(secret, safe=""), quote_plus(secret)}:
-                text = text.replace(form, "***")
+            text = text.replace(secret, "***")
         return text
 
     def _once(
@@ -219,19 +224,15 @@ class Api:
         params: Mapping[str, Any] | None,
         body: Any,
         form: Mapping[str, Any] | None,
-        headers: Mapping[str, str] | None,
+        headers: Mapping[str, str],
         expect: str,
         accept: Sequence[int],
-        *,
-        renew: bool,
     ) -> Answer:
         url = path if path.startswith(("http://", "https://")) else f"{self._base}{path}"
-        if urlsplit(url).netloc != self._host and self._authorisation is None and self._params:
+        if urlsplit(url).netloc != self._host:
+            # The credentials are this vendor's.
             raise self.error(PermanentError, f"was sent to another host ({urlsplit(url).netloc})")
         what = f"{method} {urlsplit(url).path}"
-        given = {**(headers or {})}
-        if self._authorisation is not None:
-            given |= self._authorisation.headers(renew=renew)
         self._keep_pace()
         try:
             response = self._session.request(
@@ -240,7 +241,7 @@ class Api:
                 params={**self._params, **(params or {})},
                 json=body,
                 data=form,
-                headers=given,
+                headers=headers,
                 timeout=TIMEOUT,
                 allow_redirects=False,
             )

@@ -174,8 +174,7 @@ class InboxFile:
 
     def _sheet(self, sheet: str | None) -> Iterator[tuple[int, list[Cell]]]:
         try:
-            with self.open_binary() as stream:
-                book = openpyxl.load_workbook(io.BytesIO(stream.read()), read_only=True, data_only=True)
+            book = openpyxl.load_workbook(self._workbook(), read_only=True, data_only=True)
         except (zipfile.BadZipFile, KeyError, OSError, ValueError, EOFError) as error:
             raise FileRefused(f"{self.name}: not a readable XLSX workbook; save it again as .xlsx") from error
         try:
@@ -188,6 +187,13 @@ class InboxFile:
                 yield number, cast(list[Cell], list(cells))
         finally:
             book.close()
+
+    def _workbook(self) -> Path | IO[bytes]:
+        """What openpyxl reads a part of at a time: the file itself, unless it is packed."""
+        if type(self) is InboxFile and not self.name.lower().endswith((".gz", ".zip")):
+            return self.path
+        with self.open_binary() as stream:
+            return io.BytesIO(stream.read())
 
     def json_lines(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """(line number, object) of newline-delimited JSON; blank lines are passed over.
