@@ -100,7 +100,16 @@ class AttributionBlock(_Block):
 
     lookback_days: int = Field(default=90, ge=1, le=730)
     default_model: Literal[
-        "first_touch", "last_touch", "linear", "last_non_direct", "last_paid", "position_based", "time_decay"
+        "first_touch",
+        "last_touch",
+        "last_non_direct",
+        "last_paid",
+        "linear",
+        "position_based",
+        "time_decay",
+        "w_shape",
+        "removal_effect",
+        "shapley_set",
     ] = "last_non_direct"
     half_life_days: int = Field(default=7, ge=1)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines import durable, quote
+from pipelines import durable, quote, restatements
 
 # The manifest stores the file's stem as database name; built under another one, row counts and lineage
 # are lost with only a log line (measured on dbt-duckdb 1.11.1).
@@ -104,12 +104,17 @@ def publish(
     scratch = build.with_name("next.duckdb")
     _remove(scratch)
     when = now or datetime.now(tz=UTC)
-    tables, as_of = _copy(build, scratch, run_id=run_id, warnings=warnings, when=when)
+    figures = build.with_name("figures.parquet")
+    tables, as_of = _copy(
+        build, scratch, data_dir, figures=figures, run_id=run_id, warnings=warnings, when=when
+    )
     _verify(scratch, tables)
     durable.sync(scratch)
     _keep_present(target)
     scratch.replace(target)
     durable.sync(target.parent)
+    # After the rename: what was never published is no figure of the past.
+    restatements.remember(data_dir, figures, when)
     _prune(target.parent, keep)
     return Published(path=target, size=target.stat().st_size, as_of=as_of, tables=tables)
 
@@ -125,7 +130,14 @@ def _check_room(build: Path, target: Path) -> None:
 
 
 def _copy(
-    build: Path, scratch: Path, *, run_id: str, warnings: list[str], when: datetime
+    build: Path,
+    scratch: Path,
+    data_dir: Path,
+    *,
+    figures: Path,
+    run_id: str,
+    warnings: list[str],
+    when: datetime,
 ) -> tuple[dict[str, int], str | None]:
     tables: dict[str, int] = {}
     with duckdb.connect(config={"temp_directory": str(scratch.parent / "tmp")}) as con:
@@ -163,6 +175,11 @@ def _copy(
         as_of = _as_of(con) if "conformed.as_of" in tables else None
         _write_publication(con, run_id=run_id, warnings=warnings, when=when, as_of=as_of)
         tables["ops.publication"] = 1
+        restatements.write_restatements(con, data_dir, when, tables)
+        restatements.export_figures(con, figures)
+        restated = con.execute("select count(*) from fresh.ops.restatements").fetchone()
+        assert restated is not None
+        tables["ops.restatements"] = restated[0]
         con.execute("checkpoint fresh")
         con.execute("detach fresh")
     return tables, as_of

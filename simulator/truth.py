@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from fractions import Fraction
@@ -20,6 +20,7 @@ from typing import Final
 
 from simulator import clinic
 from simulator.arithmetic import half_up
+from simulator.channels import removal_effects
 from simulator.model import (
     DAY,
     HOUR,
@@ -44,6 +45,9 @@ MODELS: Final = (
     "linear",
     "position_based",
     "time_decay",
+    "w_shape",
+    "removal_effect",
+    "shapley_set",
 )
 DEFAULT_MODEL: Final = "last_non_direct"
 RULES: Final = (
@@ -477,11 +481,23 @@ class Truth:
         return found
 
     @cached_property
-    def journeys(self) -> list[Journey]:
-        """One per new patient, in order of the patient's number."""
+    def walked(self) -> list[Journey]:
+        """One per new patient, in order of the patient's number, without credits."""
         return [self._journey(patient) for patient in sorted(self.completed_of) if self.is_new(patient)]
 
-    def _references(self, visit: Visit) -> list[Told]:
+    @cached_property
+    def removal_effects(self) -> dict[str, Fraction]:
+        """Channel -> share of the conversions that would be lost without it."""
+        return removal_effects(self)
+
+    @cached_property
+    def journeys(self) -> list[Journey]:
+        """One per new patient, in order of the patient's number, with credits, which need all of them."""
+        for journey in self.walked:
+            journey.credits = self._credits(journey)
+        return self.walked
+
+    def references(self, visit: Visit) -> list[Told]:
         """Contacts that an appointment names or that name it, earliest first."""
         found = {t.contact.global_id: t for t in self.contacts_of_appointment.get(visit.appointment_id, [])}
         if visit.contact_ref is not None and (named := self.named.get(visit.contact_ref)) is not None:
@@ -500,7 +516,7 @@ class Truth:
             }.values(),
             key=lambda t: (t.at, t.contact.global_id),
         )
-        references = self._references(first)
+        references = self.references(first)
         near = []
         if booked_at is not None and first.booked_on is None:
             near = [t for t in by_phone if booked_at - BEFORE_BOOKING <= t.at <= booked_at + AFTER_BOOKING]
@@ -550,7 +566,6 @@ class Truth:
             money=self.money_of.get(patient, []),
         )
         journey.touches = self._touches(journey, by_phone, chosen)
-        journey.credits = self._credits(journey)
         return journey
 
     def _acquire(
@@ -609,7 +624,7 @@ class Truth:
 
     def _touches(self, journey: Journey, by_phone: list[Told], chosen: Told | None) -> list[Touch]:
         appointments = self.appointments_of[journey.patient]
-        direct = [*by_phone, *(t for visit in appointments for t in self._references(visit))]
+        direct = [*by_phone, *(t for visit in appointments for t in self.references(visit))]
         browsers, _ = self._ties(direct, appointments)
         start, end = journey.converted_at - LOOK_BACK, journey.converted_at
         made = {t.contact.global_id: t for t in by_phone}
@@ -670,13 +685,22 @@ class Truth:
         return {
             model: [
                 (touch.place, touch.at, weight)
-                for touch, weight in zip(
-                    journey.touches, weights(model, journey.touches, journey.converted_at), strict=True
-                )
+                for touch, weight in zip(journey.touches, self._weights(model, journey), strict=True)
                 if weight
             ]
             for model in MODELS
         }
+
+    def _weights(self, model: str, journey: Journey) -> list[Fraction | float]:
+        touches = journey.touches
+        match model:
+            case "w_shape":
+                return w_shape(touches, journey.acquiring)
+            case "removal_effect":
+                return by_channel(touches, self.removal_effects)
+            case "shapley_set":
+                return by_channel(touches, dict.fromkeys((t.place.channel for t in touches), Fraction(1)))
+        return weights(model, touches, journey.converted_at)
 
     def _untouched(self, journey: Journey) -> Place:
         """The one credit row of a patient without a touch."""
@@ -751,6 +775,28 @@ class Truth:
                     cents = half_up(Fraction(cents * rate, 1_000_000))
                 found.append((day, Place(line.channel, line.source, line.campaign or NONE), cents, 0, 0))
         return found
+
+
+def w_shape(touches: Sequence[Touch], acquiring: Contact | None) -> list[Fraction | float]:
+    """.3 for the first touch, .3 for the first contact, .3 for the acquiring contact, .1 for the rest."""
+    shares = [Fraction(0)] * len(touches)
+    anchors = [0]
+    anchors += [i for i, t in enumerate(touches) if t.contact is not None][:1]
+    anchors += [i for i, t in enumerate(touches) if acquiring is not None and t.contact is acquiring]
+    for i in anchors:
+        shares[i] += Fraction(3, 10)
+    rest = [i for i in range(len(touches)) if i not in anchors]
+    for i in rest:
+        shares[i] = Fraction(1, 10) / len(rest)
+    return [share / sum(shares) for share in shares]
+
+
+def by_channel(touches: Sequence[Touch], worth: Mapping[str, Fraction]) -> list[Fraction | float]:
+    """The channels' worth, shared by each channel's touches; equal shares where nothing is worth anything."""
+    count = Counter(t.place.channel for t in touches)
+    shares = [worth.get(t.place.channel, Fraction(0)) / count[t.place.channel] for t in touches]
+    total = sum(shares)
+    return [share / total for share in shares] if total else [Fraction(1, len(touches))] * len(touches)
 
 
 def weights(model: str, touches: Sequence[Touch], converted_at: int) -> list[Fraction | float]:

@@ -69,6 +69,17 @@ def write_truth(world: World, folder: Path) -> TruthSummary:
             for place, at, credit in j.credits[model]
         ],
     )
+    _write(
+        folder / "channel_removal_effects.csv",
+        [
+            {
+                "channel": channel,
+                "removal_effect": number(effect),
+                "markov_share": number(effect / sum(truth.removal_effects.values())),
+            }
+            for channel, effect in truth.removal_effects.items()
+        ],
+    )
     _write(folder / "contacts.csv", [_contact_row(t) for t in truth.contacts])
     _write(
         folder / "daily_costs.csv",

@@ -2,6 +2,7 @@
 {% macro attribution_models() -%}
     {{ return([
         'first_touch', 'last_touch', 'last_non_direct', 'last_paid', 'linear', 'position_based', 'time_decay',
+        'w_shape', 'removal_effect', 'shapley_set',
     ]) }}
 {%- endmacro %}
 

@@ -51,7 +51,13 @@ def kept_files(data: Path) -> list[Path]:
 
 def test_only_the_published_schemas_are_copied_with_their_comments(tmp_path: Path) -> None:
     done = publish(build(tmp_path, 1), tmp_path, run_id="r", warnings=["one load failed"], keep=1)
-    assert done.tables == {"marts.m": 1, "journeys.v": 1, "conformed.as_of": 1, "ops.publication": 1}
+    assert done.tables == {
+        "marts.m": 1,
+        "journeys.v": 1,
+        "conformed.as_of": 1,
+        "ops.publication": 1,
+        "ops.restatements": 0,
+    }
     assert done.as_of == "2026-03-20"
     with duckdb.connect(str(done.path), read_only=True) as con:
         comments = dict(con.execute("select table_name, comment from duckdb_tables()").fetchall())
@@ -120,8 +126,8 @@ def test_a_copy_that_lost_rows_is_not_published(tmp_path: Path, monkeypatch: pyt
     publish(build(tmp_path, 1), tmp_path, run_id="r", warnings=[], keep=1)
     copy = module._copy
 
-    def losing(made: Path, scratch: Path, **given: object) -> object:
-        tables, as_of = copy(made, scratch, **given)  # type: ignore[arg-type]
+    def losing(made: Path, scratch: Path, data: Path, **given: object) -> object:
+        tables, as_of = copy(made, scratch, data, **given)  # type: ignore[arg-type]
         return {**tables, "marts.m": tables["marts.m"] + 1}, as_of
 
     monkeypatch.setattr(module, "_copy", losing)

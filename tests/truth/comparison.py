@@ -74,7 +74,14 @@ TABLES: Mapping[str, Table] = {
         conserved=("month_basis", "attribution_model"),
     ),
     "monthly_summary": Table("marts.monthly_summary", ("month",)),
-    "coverage": Table("marts.coverage", ("measure", "item", "unit"), floats=("share",), empty_text=("item",)),
+    "coverage": Table(
+        "marts.coverage",
+        ("measure", "item", "unit"),
+        floats=("share",),
+        empty_text=("item",),
+        # What vendors print is in the exports, not in the truth.
+        where="measure <> 'vendor_totals'",
+    ),
     "patient_journeys": Table(
         "journeys.patient_journeys",
         ("patient_id",),
@@ -91,6 +98,11 @@ TABLES: Mapping[str, Table] = {
         floats=("credit",),
         moments=("touched_at",),
         where="credit > 0",
+    ),
+    "channel_removal_effects": Table(
+        "journeys.channel_removal_effects",
+        ("channel",),
+        floats=("removal_effect", "markov_share"),
     ),
     "contacts": Table(
         "conformed.contacts",

@@ -1,5 +1,3 @@
-{%- set half_life_us = days_us(var('half_life_days')) -%}
-
 with patients as (
     select
         patient_history.patient_id,
@@ -14,147 +12,47 @@ with patients as (
         and link_evidence.is_chosen
 ),
 
+acquiring as (
+    select
+        patient_id,
+        contact_id
+    from {{ ref('link_evidence') }}
+    where
+        is_chosen
+        and contact_id is not null
+),
+
 placed as (
     select
-        touches.patient_id,
+        touches.patient_id as journey_id,
         touches.touch_id,
         touches.touched_at,
+        {{ elapsed_us('touches.touched_at', 'patients.converted_at') }} as us_before,
         touches.channel,
         touches.source,
         touches.campaign,
         touches.channel not in ('direct', 'unassigned') as is_known,
         coalesce(channels.is_paid, false) as is_paid,
-        {{ elapsed_us('touches.touched_at', 'patients.converted_at') }} as us_before,
-        row_number() over (
-            partition by touches.patient_id order by touches.touched_at, touches.touch_id
-        ) as i,
-        count(*) over (partition by touches.patient_id) as n
+        touches.contact_id is not null as is_contact,
+        acquiring.contact_id is not null as is_acquiring,
+        effects.removal_effect
     from {{ ref('journey_touches') }} as touches
     inner join patients
         on touches.patient_id = patients.patient_id
     left join {{ ref('channels') }} as channels
         on touches.channel = channels.channel
-),
-
-anchored as (
-    select
-        *,
-        coalesce(
-            max(case when is_known then i end) over (partition by patient_id),
-            n
-        ) as last_non_direct,
-        max(case when is_paid then i end) over (partition by patient_id) as last_paid,
-        -- The journey's latest touch counts as moment zero: the common factor cancels out when the weights
-        -- are normalised, and it keeps them from vanishing when every touch is many half-lives old.
-        pow(
-            cast(0.5 as double),
-            cast(us_before - min(us_before) over (partition by patient_id) as double) / {{ half_life_us }}
-        ) as decay
-    from placed
-),
-
-weighted as (
-    select
-        *,
-        -- summed as decimals: the sum of doubles depends on the order of the rows
-        cast(sum(cast(decay as decimal(38, 18))) over (partition by patient_id) as double) as decay_sum
-    from anchored
+    left join acquiring
+        on
+            touches.patient_id = acquiring.patient_id
+            and touches.contact_id = acquiring.contact_id
+    left join {{ ref('channel_removal_effects') }} as effects
+        on touches.channel = effects.channel
 ),
 
 credits as (
-    select
-        patient_id,
-        'first_touch' as attribution_model,
-        touch_id,
-        touched_at,
-        channel,
-        source,
-        campaign,
-        case when i = 1 then 1.0 else 0.0 end as credit
-    from weighted
-
-    union all
-
-    select
-        patient_id,
-        'last_touch' as attribution_model,
-        touch_id,
-        touched_at,
-        channel,
-        source,
-        campaign,
-        case when i = n then 1.0 else 0.0 end as credit
-    from weighted
-
-    union all
-
-    select
-        patient_id,
-        'last_non_direct' as attribution_model,
-        touch_id,
-        touched_at,
-        channel,
-        source,
-        campaign,
-        case when i = last_non_direct then 1.0 else 0.0 end as credit
-    from weighted
-
-    union all
-
-    select
-        patient_id,
-        'last_paid' as attribution_model,
-        touch_id,
-        touched_at,
-        channel,
-        source,
-        campaign,
-        case when i = coalesce(last_paid, last_non_direct) then 1.0 else 0.0 end as credit
-    from weighted
-
-    union all
-
-    select
-        patient_id,
-        'linear' as attribution_model,
-        touch_id,
-        touched_at,
-        channel,
-        source,
-        campaign,
-        cast(1 as double) / n as credit
-    from weighted
-
-    union all
-
-    select
-        patient_id,
-        'position_based' as attribution_model,
-        touch_id,
-        touched_at,
-        channel,
-        source,
-        campaign,
-        case
-            when n = 1 then 1.0
-            when n = 2 then 0.5
-            when i in (1, n) then 0.4
-            else cast(0.2 as double) / (n - 2)
-        end as credit
-    from weighted
-
-    union all
-
-    select
-        patient_id,
-        'time_decay' as attribution_model,
-        touch_id,
-        touched_at,
-        channel,
-        source,
-        campaign,
-        decay / decay_sum as credit
-    from weighted
+    {{ touch_credits(
+        'placed', ['touch_id', 'touched_at', 'channel', 'source', 'campaign'], days_us(var('half_life_days'))
+    ) }}
 ),
 
 models as (
@@ -198,13 +96,24 @@ without_touch as (
     where
         not exists (
             select 1 from placed
-            where placed.patient_id = patients.patient_id
+            where placed.journey_id = patients.patient_id
         )
 ),
 
 all_credits as (
-    select * from credits
+    select
+        journey_id as patient_id,
+        attribution_model,
+        touch_id,
+        touched_at,
+        channel,
+        source,
+        campaign,
+        credit
+    from credits
+
     union all
+
     select * from without_touch
 ),
 
