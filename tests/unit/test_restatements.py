@@ -44,7 +44,8 @@ def night(
     with duckdb.connect(str(data / "warehouse" / "firstvisit.duckdb"), read_only=True) as con:
         con.execute("set TimeZone = 'UTC'")
         return con.execute(
-            "select month, channel, measure, before, after, night from ops.restatements order by night, month, channel, measure"
+            "select month, channel, measure, before, after, night from ops.restatements "
+            "order by night, month, channel, measure"
         ).fetchall()
 
 

@@ -10,8 +10,8 @@ with shared_visitors as (
 
 contacts as (
     select
-        phone_key,
-        user_ref,
+        contacts.phone_key,
+        contacts.user_ref,
         case when shared_visitors.visitor_id is null then contacts.visitor_id end as visitor_id
     from {{ ref('contacts') }} as contacts
     left join shared_visitors

@@ -186,7 +186,7 @@ touches as (
 ended as (
     select
         touches.*,
-        max(touched_at) over (partition by journey_id) as last_touch_at
+        max(touches.touched_at) over (partition by touches.journey_id) as last_touch_at
     from touches
 )
 
