@@ -74,14 +74,7 @@ TABLES: Mapping[str, Table] = {
         conserved=("month_basis", "attribution_model"),
     ),
     "monthly_summary": Table("marts.monthly_summary", ("month",)),
-    "coverage": Table(
-        "marts.coverage",
-        ("measure", "item", "unit"),
-        floats=("share",),
-        empty_text=("item",),
-        # What vendors print is in the exports, not in the truth.
-        where="measure <> 'vendor_totals'",
-    ),
+    "coverage": Table("marts.coverage", ("measure", "item", "unit"), floats=("share",), empty_text=("item",)),
     "patient_journeys": Table(
         "journeys.patient_journeys",
         ("patient_id",),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.check import Quarantined, check
-from connectors.contract import Connector, ReadLog, Row, SourceOptions
+from connectors.contract import Block, Connector, ReadLog, Record, Row, SourceOptions
 from connectors.files import InboxFile
 from connectors.privacy import Privacy
 
@@ -52,10 +52,10 @@ def read(connector: Connector[Any], path: Path, stream_name: str | None = None, 
     log = ReadLog()
     raw: list[Row] = []
 
-    def kept() -> Iterator[Row]:
-        for row in connector.read(InboxFile(path), stream, source, log):
-            raw.append(row)
-            yield row
+    def kept() -> Iterator[Record]:
+        for record in connector.read(InboxFile(path), stream, source, log):
+            raw.extend(record.rows() if isinstance(record, Block) else [record])
+            yield record
 
     privacy = Privacy(b"a key for tests only", "HR")
     landed: list[dict[str, Any]] = []

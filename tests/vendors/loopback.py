@@ -86,6 +86,8 @@ class Loopback:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body in one packet: two would wait for each other's acknowledgement, 40 ms a request.
+            wbufsize = 1 << 16
 
             def _answer(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
@@ -148,6 +150,7 @@ class Loopback:
             handler.send_header("Content-Length", str(announced))
             handler.end_headers()
             handler.wfile.write(body[: len(body) // 2] if fault == "cut" else body)
+            handler.wfile.flush()
         except (BrokenPipeError, ConnectionResetError):
             return
         if fault == "cut":
@@ -287,7 +290,8 @@ class ApiContract:
         with pytest.raises(AuthError, match=self.setting) as failed:
             self._run(expired)
         assert len(requests) <= (3 if self.renews else 1)
-        assert pauses == []
+        # Below a second is the pace that every request keeps.
+        assert all(waited < 1 for waited in pauses)
         self._assert_clean(failed.value)
 
     def test_an_empty_day_is_no_rows_and_no_error(self, pauses: list[float]) -> None:

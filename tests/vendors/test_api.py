@@ -20,7 +20,7 @@ SECRET = "s3cr3t/token+value"  # has what URLs write otherwise
 
 
 def api(url: str, **settings: object) -> Api:
-    given = {"per_second": 1000, "params": {"key": SECRET}, "secrets": [SecretStr(SECRET)], **settings}
+    given = {"per_second": 1e9, "params": {"key": SECRET}, "secrets": [SecretStr(SECRET)], **settings}
     return Api("ads", url, **given)  # type: ignore[arg-type]
 
 
