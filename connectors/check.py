@@ -10,13 +10,18 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from connectors.contract import Column, ReadLog, Row, Stream
+from connectors._columns import MISFITS, PLAIN, Misfit, by_value, visitors
+from connectors.contract import ARROW, Block, Column, ReadLog, Record, Row, Stream
 from connectors.errors import RowRefused
 from connectors.privacy import RUINED_NUMBER, Privacy, split_phones
 
 # Rows per Arrow batch: a few megabytes whatever the stream.
 BATCH_ROWS = 50_000
+# A block in which something does not cast is cut into so many parts, until so few rows are left.
+_PARTS = 16
+_FEW_ROWS = 64
 _MONEY_LIMIT = Decimal(10) ** 12  # decimal(18, 6) holds twelve digits before the point
 _MICRO = Decimal("0.000001")
 _INT64 = 1 << 63
@@ -57,61 +62,160 @@ class Checked:
 
 
 def check(
-    rows: Iterable[Row], stream: Stream, privacy: Privacy, log: ReadLog, *, arrived_at: datetime
+    records: Iterable[Record], stream: Stream, privacy: Privacy, log: ReadLog, *, arrived_at: datetime
 ) -> Iterator[Checked]:
     """Cast, hash and check rows, in batches of at most `BATCH_ROWS`.
 
     A row lands when every value casts to its declared type, no required value is missing and its event
     day is not absurd: not before 1900 and, unless the stream plans ahead, not later than a day after
     the file arrived (zones differ by up to a day). Else it is quarantined under its first fault.
+
+    A Block is cast column by column. Where something in it does not cast at once, it is cut into parts, and
+    the smallest part with it is cast row by row: the outcome is that of the block's rows.
     """
-    schema = stream.schema().append(pa.field("_row_number", pa.int64()))
-    casts = [(column.name, _caster(column, privacy, log), column.required) for column in stream.columns]
-    horizon = arrived_at + (timedelta(days=730) if stream.may_be_future else timedelta(days=1))
-    columns: list[list[Any]] = [[] for _ in schema]
-    quarantined: list[Quarantined] = []
-    read = 0
-    event = None if stream.event_day is None else [c.name for c in stream.columns].index(stream.event_day)
-    for row in rows:
-        read += 1
-        try:
-            if row.refused is not None:
-                raise RowRefused(*row.refused)
-            get = row.values.get
-            values: list[Any] = []
-            for name, cast, required in casts:
-                raw = get(name)
-                value = None
-                if raw is not None and raw != "":
-                    try:
-                        value = cast(raw)
-                    except RowRefused as error:
-                        raise RowRefused(name, error.reason) from None
-                if value is None and required:
-                    raise RowRefused(name, "is empty but required")
-                values.append(value)
-            if event is not None and values[event] is not None and _is_later(values[event], horizon):
-                raise RowRefused(
-                    str(stream.event_day), f"lies in the future of the file ({horizon:%Y-%m-%d})"
-                )
-        except RowRefused as error:
-            quarantined.append(
-                Quarantined(row.number, error.column, error.reason, _shown(row, stream, privacy))
-            )
+    checker = _Checker(stream, privacy, log, arrived_at)
+    for record in records:
+        if isinstance(record, Block):
+            if checker.read:
+                yield checker.taken()
+            for start in range(0, len(record), BATCH_ROWS):
+                yield checker.block(record.slice(start, BATCH_ROWS))
         else:
-            for target, value in zip(columns, values, strict=False):
-                target.append(value)
-            columns[-1].append(row.number)
-        if len(columns[-1]) >= BATCH_ROWS or len(quarantined) >= BATCH_ROWS:
-            yield _batch(columns, schema, quarantined, read)
-            columns, quarantined, read = [[] for _ in schema], [], 0
-    if read:
-        yield _batch(columns, schema, quarantined, read)
+            checker.row(record)
+            if checker.is_full:
+                yield checker.taken()
+    if checker.read:
+        yield checker.taken()
 
 
-def _batch(columns: list[list[Any]], schema: pa.Schema, quarantined: list[Quarantined], read: int) -> Checked:
-    arrays = [pa.array(values, type=f.type) for values, f in zip(columns, schema, strict=True)]
-    return Checked(pa.RecordBatch.from_arrays(arrays, schema=schema), quarantined, read)
+class _Checker:
+    """Casts the records of one stream and gathers them into a batch."""
+
+    def __init__(self, stream: Stream, privacy: Privacy, log: ReadLog, arrived_at: datetime) -> None:
+        self._stream = stream
+        self._privacy = privacy
+        self._schema = stream.schema().append(pa.field("_row_number", pa.int64()))
+        casts = [(column, _caster(column, privacy, log)) for column in stream.columns]
+        self._casts = [(column.name, cast, column.required) for column, cast in casts]
+        # What is noted of values of persons is noted of rows that land.
+        self._personal_last = sorted(casts, key=lambda pair: pair[0].personal is not None)
+        names = [column.name for column in stream.columns]
+        self._event = None if stream.event_day is None else names.index(stream.event_day)
+        self._horizon = arrived_at + (timedelta(days=730) if stream.may_be_future else timedelta(days=1))
+        self.read = 0
+        self._columns: list[list[Any]] = [[] for _ in self._schema]
+        self._quarantined: list[Quarantined] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the rows so far are a batch."""
+        return len(self._columns[-1]) >= BATCH_ROWS or len(self._quarantined) >= BATCH_ROWS
+
+    def row(self, row: Row) -> None:
+        """Add a row to the batch, or to what is quarantined."""
+        self.read += 1
+        try:
+            values = self._values(row)
+        except RowRefused as error:
+            shown = _shown(row, self._stream, self._privacy)
+            self._quarantined.append(Quarantined(row.number, error.column, error.reason, shown))
+            return
+        for target, value in zip(self._columns, values, strict=False):
+            target.append(value)
+        self._columns[-1].append(row.number)
+
+    def _values(self, row: Row) -> list[Any]:
+        if row.refused is not None:
+            raise RowRefused(*row.refused)
+        get = row.values.get
+        values: list[Any] = []
+        for name, cast, required in self._casts:
+            raw = get(name)
+            value = None
+            if raw is not None and raw != "":
+                try:
+                    value = cast(raw)
+                except RowRefused as error:
+                    raise RowRefused(name, error.reason) from None
+            if value is None and required:
+                raise RowRefused(name, "is empty but required")
+            values.append(value)
+        event = None if self._event is None else values[self._event]
+        if event is not None and _is_later(event, self._horizon):
+            raise RowRefused(
+                str(self._stream.event_day), f"lies in the future of the file ({self._horizon:%Y-%m-%d})"
+            )
+        return values
+
+    def taken(self) -> Checked:
+        """The batch of the rows so far; the next one begins."""
+        pairs = zip(self._columns, self._schema, strict=True)
+        arrays = [pa.array(values, type=declared.type) for values, declared in pairs]
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        checked = Checked(batch, self._quarantined, self.read)
+        self._columns, self._quarantined, self.read = [[] for _ in self._schema], [], 0
+        return checked
+
+    def block(self, block: Block) -> Checked:
+        """The batch of a block; no rows may be waiting."""
+        parts = list(self._parts(block))
+        batches = [part.batch for part in parts]
+        batch = batches[0] if len(batches) == 1 else pa.concat_batches(batches)  # type: ignore[attr-defined]
+        return Checked(batch, [bad for part in parts for bad in part.quarantined], len(block))
+
+    def _parts(self, block: Block) -> Iterator[Checked]:
+        """The block whole, or where something does not cast with its column, in parts."""
+        try:
+            yield Checked(self._cast(block), [], len(block))
+            return
+        except MISFITS:
+            block = _decoded(block)
+        if len(block) > _FEW_ROWS:
+            step = max(_FEW_ROWS, -(-len(block) // _PARTS))
+            for start in range(0, len(block), step):
+                yield from self._parts(block.slice(start, step))
+            return
+        for row in block.rows():
+            self.row(row)
+        yield self.taken()
+
+    def _cast(self, block: Block) -> pa.RecordBatch:
+        """The block as it lands. Raises one of MISFITS when not every row may land as it is."""
+        if block.refused:
+            raise Misfit
+        arrays: dict[str, pa.Array[Any]] = {"_row_number": block.numbers.cast(pa.int64())}
+        for column, cast in self._personal_last:
+            raw = block.columns.get(column.name)
+            array = pa.nulls(len(block)) if raw is None else raw
+            if isinstance(array, pa.DictionaryArray):
+                array = _cast_column(array.dictionary, column, cast).take(array.indices)
+            else:
+                array = _cast_column(array, column, cast)
+            if column.required and array.null_count:
+                raise Misfit
+            if column.name == self._stream.event_day:
+                latest = pc.max(array).as_py()
+                if latest is not None and _is_later(latest, self._horizon):
+                    raise Misfit
+            arrays[column.name] = array
+        return pa.RecordBatch.from_arrays([arrays[name] for name in self._schema.names], schema=self._schema)
+
+
+def _cast_column(values: pa.Array[Any], column: Column, cast: Cast) -> pa.Array[Any]:
+    if cast is _CASTS[column.type]:
+        return PLAIN[column.type](values)
+    if column.name in _VISITORS and column.personal is None:
+        return visitors(values, cast)
+    return by_value(values, cast, ARROW[column.type])
+
+
+def _decoded(block: Block) -> Block:
+    """The block without dictionaries, which a part of it would keep whole."""
+    columns = {
+        name: values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values
+        for name, values in block.columns.items()
+    }
+    return Block(block.numbers, columns, block.refused)
 
 
 def _is_later(value: date | datetime, horizon: datetime) -> bool:
@@ -148,6 +252,8 @@ def _caster(column: Column, privacy: Privacy, log: ReadLog) -> Cast:
     if column.personal is not None:
         return _personal(column.type, column.personal, privacy, log)
     if column.record_id:
+        if not privacy.hash_record_ids:
+            return _text
         return lambda raw: None if (text := _text(raw)) is None else privacy.record_id(text)
     if column.name in _VISITORS:
         return _visitor(privacy)
@@ -229,9 +335,11 @@ def _decimal(raw: Any) -> Decimal:
         value = Decimal(repr(raw)) if isinstance(raw, float) else Decimal(raw)
         if not value.is_finite():
             raise RowRefused("", "is not an amount")
+        if abs(value) < _MONEY_LIMIT:
+            value = value.quantize(_MICRO, rounding=ROUND_HALF_UP)
         if abs(value) >= _MONEY_LIMIT:
             raise RowRefused("", "is absurdly large for an amount")
-        return value.quantize(_MICRO, rounding=ROUND_HALF_UP)
+        return value
     except (InvalidOperation, ValueError, TypeError):
         raise RowRefused("", "is not an amount") from None
 

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 import pyarrow.parquet as pq
 
 from connectors import registry
-from connectors.contract import ReadLog, Route, Row, SourceOptions, Window
+from connectors.contract import ReadLog, Record, Route, Row, SourceOptions, Window
 from connectors.errors import AuthError, ConnectorError, FileRefused, TransientError
 from connectors.files import InboxFile
 from connectors.privacy import Privacy, to_e164
@@ -304,7 +304,7 @@ class _Inbox:
         self._staged.append(item)
         return landed
 
-    def _rows(self, file: InboxFile, log: ReadLog) -> Iterator[Row]:
+    def _rows(self, file: InboxFile, log: ReadLog) -> Iterator[Record]:
         place, clinic = self._place, self._clinic.clinic
         if place.source is not None:
             return registry.connector(place.kind).read(file, place.stream, place.source, log)

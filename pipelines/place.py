@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from connectors import registry
 from connectors.check import check
-from connectors.contract import ReadLog, Row, SourceOptions, Stream
+from connectors.contract import ReadLog, Record, SourceOptions, Stream
 from connectors.privacy import Privacy
 from pipelines import durable, quote
 from pipelines.loads import LoadRecord
@@ -140,7 +140,7 @@ class Place:
 
     def stage(
         self,
-        rows: Iterator[Row],
+        rows: Iterator[Record],
         log: ReadLog,
         record: LoadRecord,
         staging: Staging,

@@ -1,0 +1,218 @@
+"""Casts of whole columns: what `check` does to one value, done to an Arrow array at once.
+
+Each cast reads only what the cast of single values reads the same way, and raises `Misfit` or an error of
+Arrow for anything else, valid or not: the caller then looks at the values one by one. So these casts may be
+narrower than those, never wider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from connectors.contract import ARROW
+from connectors.errors import RowRefused
+
+# The stubs of its functions know neither scalars of Python nor what arrays give.
+pc: Any = pyarrow.compute
+
+# What a column cast may raise for values that it does not read.
+MISFITS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, RowRefused)
+
+_WIDE = pa.decimal128(38, 18)
+# Within the years that single values may have, whatever the zone they are written in.
+_FIRST_DAY, _LAST_DAY = date(1900, 1, 2), date(2100, 12, 30)
+_FIRST_TIME = datetime(1900, 1, 2, tzinfo=UTC)
+_LAST_TIME = datetime(2100, 12, 30, tzinfo=UTC)
+# First and last bytes of UTF-8 texts that may begin or end in white space.
+_MAY_BEGIN = np.isin(np.arange(256), [*range(0x21), 0x7F, 0xC2, 0xE1, 0xE2, 0xE3])
+_MAY_END = np.isin(np.arange(256), [*range(0x21), 0x7F, *range(0x80, 0x8B), 0x9F, 0xA0, 0xA8, 0xA9, 0xAF])
+# Every text that the cast of a visitor id may take for a phone is among these; ids of browsers rarely are.
+_LIKE_A_PHONE = r"(?:^|:)[^A-Za-z:.]{7,17}$"
+
+
+class Misfit(RowRefused):
+    """Some value of the column is none that a column cast reads."""
+
+    def __init__(self) -> None:
+        super().__init__("", "does not cast with its column")
+
+
+def is_text(values: pa.Array[Any]) -> bool:
+    """Whether the array holds plain text."""
+    return bool(pa.types.is_string(values.type))
+
+
+def by_value(values: pa.Array[Any], cast: Callable[[Any], Any], type_: pa.DataType) -> pa.Array[Any]:
+    """Cast with the function of single values; text is cast once for each distinct one. Raises RowRefused."""
+
+    def one(raw: Any) -> Any:
+        return None if raw is None or raw == "" else cast(raw)
+
+    if is_text(values):
+        encoded = values.dictionary_encode()
+        known = pa.array([one(raw) for raw in encoded.dictionary.to_pylist()], type=type_)
+        return known.take(encoded.indices)
+    return pa.array([one(raw) for raw in values.to_pylist()], type=type_)
+
+
+def visitors(values: pa.Array[Any], cast: Callable[[Any], Any]) -> pa.Array[Any]:
+    """Ids of browsers and accounts: only what may be an address or a phone is looked at one by one."""
+    values = texts(values)
+    suspect = pc.or_(pc.match_substring(values, "@"), pc.match_substring_regex(values, _LIKE_A_PHONE))
+    suspect = pc.fill_null(suspect, fill_value=False)
+    if not pc.any(suspect).as_py():
+        return values
+    keyed: pa.Array[Any] = pc.replace_with_mask(
+        values, suspect, by_value(values.filter(suspect), cast, pa.string())
+    )
+    return keyed
+
+
+def texts(values: pa.Array[Any]) -> pa.Array[Any]:
+    """Trimmed text, null where nothing is left."""
+    if pa.types.is_integer(values.type) or pa.types.is_null(values.type):
+        return values.cast(pa.string())
+    if not is_text(values):
+        raise Misfit
+    return _empty_as_null(_trimmed(values))
+
+
+def _integers(values: pa.Array[Any]) -> pa.Array[Any]:
+    if is_text(values):
+        values = _number_texts(values)
+        _, _, data = spans(values)
+        # Arrow reads 0x1F.
+        if bool(((data | 0x20) == ord("x")).any()):
+            raise Misfit
+        return values.cast(pa.int64())
+    if pa.types.is_integer(values.type) or pa.types.is_null(values.type):
+        return values.cast(pa.int64())
+    raise Misfit
+
+
+def _decimals(values: pa.Array[Any]) -> pa.Array[Any]:
+    narrow = ARROW["decimal"]
+    if is_text(values):
+        values = _number_texts(values)
+    elif not (
+        pa.types.is_integer(values.type) or pa.types.is_decimal(values.type) or pa.types.is_null(values.type)
+    ):
+        raise Misfit
+    try:
+        return values.cast(narrow)
+    except pa.ArrowInvalid:
+        # More places than six: half up, as for single values.
+        rounded: pa.Array[Any] = pc.round(values.cast(_WIDE), 6, "half_towards_infinity")
+        return rounded.cast(narrow)
+
+
+def _doubles(values: pa.Array[Any]) -> pa.Array[Any]:
+    if is_text(values):
+        values = _number_texts(values)
+    elif pa.types.is_boolean(values.type):
+        raise Misfit
+    found: pa.Array[Any] = values.cast(pa.float64())
+    # Arrow reads nan(1).
+    if pc.any(pc.is_nan(found)).as_py():
+        raise Misfit
+    return found
+
+
+def _booleans(values: pa.Array[Any]) -> pa.Array[Any]:
+    if pa.types.is_boolean(values.type) or pa.types.is_null(values.type):
+        return values.cast(pa.bool_())
+    raise Misfit
+
+
+def _timestamps(values: pa.Array[Any]) -> pa.Array[Any]:
+    if is_text(values):
+        values = _empty_as_null(values)
+    elif pa.types.is_timestamp(values.type):
+        if values.type.tz is None:
+            raise Misfit
+    elif not pa.types.is_null(values.type):
+        raise Misfit
+    found = values.cast(ARROW["timestamp"])
+    _require_between(found, _FIRST_TIME, _LAST_TIME)
+    return found
+
+
+def _dates(values: pa.Array[Any]) -> pa.Array[Any]:
+    if is_text(values):
+        values = _empty_as_null(values)
+    elif not (pa.types.is_date32(values.type) or pa.types.is_null(values.type)):
+        raise Misfit
+    found = values.cast(pa.date32())
+    _require_between(found, _FIRST_DAY, _LAST_DAY)
+    return found
+
+
+def _require_between(values: pa.Array[Any], first: date, last: date) -> None:
+    ends = pc.min_max(values)
+    low, high = (pa.scalar(end, type=values.type) for end in (first, last))
+    if ends["min"].is_valid and (pc.less(ends["min"], low).as_py() or pc.greater(ends["max"], high).as_py()):
+        raise Misfit
+
+
+def _number_texts(values: pa.Array[Any]) -> pa.Array[Any]:
+    """Trimmed, empty ones null; what was nothing but spaces stays "", which no number is."""
+    return _trimmed(_empty_as_null(values))
+
+
+def _trimmed(values: pa.Array[Any]) -> pa.Array[Any]:
+    """Without white space around. Most columns have none, and looking is ten times faster than trimming."""
+    starts, lengths, data = spans(values)
+    if not bool((data <= ord(" ")).any()) and not bool((data >= 0x7F).any()):
+        return values
+    filled = lengths > 0
+    first = data[starts[filled]]
+    last = data[(starts + lengths)[filled] - 1]
+    if bool(_MAY_BEGIN[first].any()) or bool(_MAY_END[last].any()):
+        values = pc.utf8_trim_whitespace(values)
+    return values
+
+
+def spans(values: pa.Array[Any]) -> tuple[Any, Any, Any]:
+    """(starts, lengths, bytes) of a text array, as numpy arrays."""
+    _, offsets, data = values.buffers()
+    if offsets is None or len(values) == 0:
+        nothing = np.zeros(0, dtype=np.int64)
+        return nothing, nothing, np.zeros(0, dtype=np.uint8)
+    ends = np.frombuffer(memoryview(offsets), dtype=np.int32)[values.offset : values.offset + len(values) + 1]
+    held = np.zeros(0, dtype=np.uint8) if data is None else np.frombuffer(memoryview(data), dtype=np.uint8)
+    first = int(ends[0])
+    return ends[:-1] - first, np.diff(ends), held[first : int(ends[-1])]
+
+
+def _empty_as_null(values: pa.Array[Any]) -> pa.Array[Any]:
+    _, lengths, _ = spans(values)
+    if int(np.count_nonzero(lengths == 0)) <= values.null_count:
+        return values
+    filled: pa.Array[Any] = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+    return filled
+
+
+def lists(values: pa.Array[Any]) -> pa.Array[Any]:
+    """Lists of text, null where a list is empty."""
+    if pa.types.is_null(values.type):
+        return values.cast(ARROW["text[]"])
+    raise Misfit
+
+
+# Casts of the declared types, but for the columns that have rules of their own.
+PLAIN: dict[str, Callable[[pa.Array[Any]], pa.Array[Any]]] = {
+    "text": texts,
+    "integer": _integers,
+    "decimal": _decimals,
+    "double": _doubles,
+    "boolean": _booleans,
+    "timestamp": _timestamps,
+    "date": _dates,
+    "text[]": lists,
+}
