@@ -1,22 +1,32 @@
-"""Google Analytics 4: events of its BigQuery export, newline-delimited JSON, plain or gzipped.
+"""Google Analytics 4: events of its BigQuery export, and daily totals of its Data API to compare them with.
 
 Reads rows of `events_YYYYMMDD` exported as NEWLINE_DELIMITED_JSON (developers.google.com/analytics/bigquery/
 event-schema). INT64 come as text; empty fields are null or left out. What lands is what sessions are folded
 from: no page titles, no addresses beyond host and path, no e-commerce, no user properties. The user's first
 touch, `traffic_source`, is left out on purpose: it is not the session's source.
 
-    python -m connectors.ga4 FILE
+A daily table changes for days, so a file replaces what an earlier one of its name had for the same days;
+files of other names add up, each event once. `events_intraday_YYYYMMDD` holds the events of the daily table
+before it exists and is told by its name; staging drops its rows once the day has others.
+
+Totals are asked of `runReport` (developers.google.com/analytics/devguides/reporting/data/v1): it knows
+aggregates only, so no session comes from there.
+
+    python -m connectors.ga4 FILE --stream events
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, ClassVar
 
-from connectors import cli
-from connectors.contract import Column, Connector, ReadLog, Row, SourceOptions, Stream
+from pydantic import BeforeValidator, SecretStr, model_validator
+
+from connectors import _ga4_totals, cli
+from connectors.contract import Column, Connector, ReadLog, Route, Row, SourceOptions, Stream, Window
 from connectors.errors import FileRefused
 from connectors.files import InboxFile
 from connectors.web import clean_tag, read_address, read_host
@@ -31,6 +41,9 @@ EVENTS = Stream(
     description="Events of visitors who consented, one row per event.",
     columns=(
         Column("event_key", "text", "Hash of visitor, session, time, name, batch position.", required=True),
+        Column("event_date", "date", "event_date: the property's day, else the UTC day.", required=True),
+        Column("table_kind", "text", "daily, intraday, or undeclared where nothing tells.", required=True),
+        Column("export_name", "text", "The file's name without its ending.", required=True),
         Column("occurred_at", "timestamp", "event_timestamp, at the client.", required=True),
         Column("event_name", "text", "event_name.", required=True),
         Column("user_pseudo_id", "text", "Cookie client id.", required=True),
@@ -80,8 +93,11 @@ EVENTS = Stream(
         Column("city", "text", "geo.city."),
         Column("region", "text", "geo.region."),
     ),
-    primary_key=("event_key",),
+    # An intraday row must not stand in for the daily row of its event.
+    primary_key=("event_key", "table_kind"),
     event_day="occurred_at",
+    # A late export of a table replaces the earlier one, with the events that are gone from it.
+    replaces=("event_date", "table_kind", "export_name"),
     # Daily tables change for three days after their date.
     restatement_days=4,
 )
@@ -103,29 +119,91 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_IDS = "no consent (no user_pseudo_id or no ga_session_id)"
 _REMEDY = "export a table events_YYYYMMDD from BigQuery as NEWLINE_DELIMITED_JSON"
 _NONE: dict[str, Any] = {}
+_EVENT_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)")
+# One table, perhaps one part of it (twelve digits); `events_20240301_20240331` is a query over several.
+_DAILY_TABLE = re.compile(r"(?:^|[^a-z])events_\d{8}(?:\d{12})?(?!\d|_\d{8}(?!\d))")
+# Endings, and what a browser adds to the name of a second download.
+_ENDINGS = re.compile(r"(?:\s?\(\d+\))?(?:\.(?:ndjson|jsonl|json|txt|gz|zip))*$")
+
+
+def _number_as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class Ga4Options(SourceOptions):
-    """`sessions_of_record`: these sessions count, where several sources see the same site."""
+    """One GA4 property.
+
+    `sessions_of_record`: these sessions count, where several sources see the same site. `property_id` and the
+    OAuth client with its refresh token are needed for the Data API's totals only.
+    """
+
+    reach: ClassVar[frozenset[str]] = frozenset({"base_url", "token_url", "client_id"})
 
     sessions_of_record: bool = False
+    property_id: Annotated[str | None, BeforeValidator(_number_as_text)] = None
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+    refresh_token: SecretStr | None = None
+    base_url: str = "https://analyticsdata.googleapis.com"
+    token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+
+    @model_validator(mode="after")
+    def _whole(self) -> Ga4Options:
+        if self.property_id is not None and not self.property_id.isdecimal():
+            raise ValueError("property_id: write the property's number, not the measurement id G-…")
+        wanted = ("property_id", "client_id", "client_secret", "refresh_token")
+        missing = [name for name in wanted if getattr(self, name) is None]
+        if missing and missing != list(wanted) and missing != list(wanted[1:]):
+            raise ValueError(f"the Data API needs {', '.join(missing)} too")
+        return self
 
 
 class Ga4(Connector[Ga4Options]):
-    """BigQuery export of Google Analytics 4."""
+    """BigQuery export and Data API of Google Analytics 4."""
 
     kind = "ga4"
-    title = "Google Analytics 4 (BigQuery export)"
+    title = "Google Analytics 4 (BigQuery export, totals of the Data API)"
     options = Ga4Options
-    feeds = ("web_sessions",)
+    feeds = ("web_sessions", "vendor_totals")
+    parser_version = 2
 
     def streams(self, source: Ga4Options) -> tuple[Stream, ...]:
-        """One stream: events."""
-        return (EVENTS,)
+        """Events from files, totals from the Data API or its saved answers."""
+        return (EVENTS, _ga4_totals.TOTALS)
 
     def mapping(self, source: Ga4Options, stream: Stream) -> object:
-        """Nothing in the configuration changes how a file is read."""
-        return None
+        """Of events nothing: no setting changes how a file is read."""
+        if stream.name == "events":
+            return None
+        return {"account": _account(source), "property_id": source.property_id, "zone": source.zone.key}
+
+    def route(self, source: Ga4Options, stream: Stream) -> Route | None:
+        """Totals by day, where the OAuth client is configured."""
+        if stream.name != "totals" or source.refresh_token is None:
+            return None
+        return Route(by="day", window_days=31)
+
+    def fetch(self, source: Ga4Options, stream: Stream, window: Window, log: ReadLog) -> Iterator[Row]:
+        """Yield the totals of the window's days. Raises ApiError."""
+        yield from _ga4_totals.fetch(self._api(source), _account(source), window, log)
+
+    def probe(self, source: Ga4Options) -> str:
+        """Ask for yesterday's sessions. Raises ApiError."""
+        return _ga4_totals.probe(self._api(source))
+
+    def _api(self, source: Ga4Options) -> _ga4_totals.DataApi:
+        assert source.property_id is not None
+        assert source.client_id is not None
+        assert source.client_secret is not None
+        return _ga4_totals.DataApi(
+            source.name,
+            source.base_url,
+            source.token_url,
+            property_id=source.property_id,
+            client_id=source.client_id,
+            client_secret=source.client_secret,
+            refresh_token=source.refresh_token,
+        )
 
     def read(
         self,
@@ -134,15 +212,22 @@ class Ga4(Connector[Ga4Options]):
         source: Ga4Options,
         log: ReadLog,
     ) -> Iterator[Row]:
-        """Yield events of visitors with ids; those of denied consent have none and are counted as skipped.
+        """Yield a file's events, or the totals of a saved answer of runReport.
 
-        Raises FileRefused for anything that is not newline-delimited GA4 events.
+        Raises FileRefused for anything else.
         """
+        if stream.name == "totals":
+            return _ga4_totals.read(file, _account(source), source.zone, log)
+        return self._events(file, log)
+
+    def _events(self, file: InboxFile, log: ReadLog) -> Iterator[Row]:
+        """Yield events of visitors with ids; those of denied consent have none and are counted as skipped."""
         first = file.first_character()
         if first == "":
             raise FileRefused(f"{file.name}: is empty; {_REMEDY}")
         if first != "{":
             raise FileRefused(f"{file.name}: is not newline-delimited JSON; {_REMEDY}")
+        export = _Export.of(file.name)
         without_ids = macros = rows = 0
         is_first = True
         for number, event in file.json_lines():
@@ -157,7 +242,7 @@ class Ga4(Connector[Ga4Options]):
                 if not visitor or not session:
                     without_ids += 1
                     continue
-                row, has_macro = _row(number, event, params, str(visitor), str(session))
+                row, has_macro = _row(number, event, params, str(visitor), str(session), export)
             except (AttributeError, KeyError, TypeError):
                 row, has_macro = Row(number, {}, ("", "is not shaped like a GA4 event")), False
             rows += 1
@@ -169,8 +254,49 @@ class Ga4(Connector[Ga4Options]):
                 log.notes.append("no event has user_pseudo_id and ga_session_id; were the columns exported?")
         if macros:
             log.notes.append(f"{macros} events have a tag that the ad platform did not fill in ({{…}})")
-        if "intraday" in file.name:
+        if export.table_kind == "intraday":
             log.notes.append("intraday table: incomplete until the daily table of the same date is loaded")
+        if mixed := export.mixed_days():
+            log.notes.append(
+                f"{len(mixed)} days hold rows of daily and of intraday tables (the wildcard events_* matches "
+                "both); only the daily rows count"
+            )
+
+
+def _account(source: Ga4Options) -> str:
+    return source.account or source.property_id or source.name
+
+
+class _Export:
+    """What a file's name tells of its rows, and on which days they come from two kinds of table."""
+
+    def __init__(self, name: str, table_kind: str | None) -> None:
+        self.name = name
+        self.table_kind = table_kind
+        self._days: dict[str, set[date]] = {"daily": set(), "undeclared": set()}
+
+    @classmethod
+    def of(cls, file_name: str) -> _Export:
+        """Of a file as BigQuery or a person named it."""
+        name = _ENDINGS.sub("", file_name.lower()) or file_name
+        if "intraday" in name:
+            return cls(name, "intraday")
+        return cls(name, "daily" if _DAILY_TABLE.search(name) else None)
+
+    def kind_of(self, event: dict[str, Any], day: date) -> str:
+        """The table's kind: by the file's name, else daily for a row with `is_active_user`.
+
+        Only daily tables have that column filled; older ones do not have it at all.
+        """
+        if self.table_kind is not None:
+            return self.table_kind
+        kind = "undeclared" if event.get("is_active_user") is None else "daily"
+        self._days[kind].add(day)
+        return kind
+
+    def mixed_days(self) -> set[date]:
+        """Days with rows of both kinds."""
+        return self._days["daily"] & self._days["undeclared"]
 
 
 def _params(raw: Any) -> dict[str, Any]:
@@ -187,8 +313,19 @@ def _params(raw: Any) -> dict[str, Any]:
     return found
 
 
+def _event_date(raw: Any, occurred_at: datetime | None) -> date | None:
+    """The shard's day: `event_date`, or the UTC day where that column was not exported."""
+    if raw is None:
+        return None if occurred_at is None else occurred_at.date()
+    match = _EVENT_DATE.fullmatch(str(raw))
+    try:
+        return None if match is None else date(*map(int, match.groups()))
+    except ValueError:
+        return None
+
+
 def _row(
-    number: int, event: dict[str, Any], params: dict[str, Any], visitor: str, session: str
+    number: int, event: dict[str, Any], params: dict[str, Any], visitor: str, session: str, export: _Export
 ) -> tuple[Row, bool]:
     get, param = event.get, params.get
     collected = get("collected_traffic_source") or _NONE
@@ -205,11 +342,17 @@ def _row(
         occurred_at, refused = _EPOCH + timedelta(microseconds=int(stamp)), None
     except (TypeError, ValueError, OverflowError):
         occurred_at, refused = None, ("occurred_at", "event_timestamp is not in microseconds")
+    day = _event_date(get("event_date"), occurred_at)
+    if day is None and refused is None:
+        refused = ("event_date", "is not a day like 20240309")
     identity = f"{visitor}\n{session}\n{stamp}\n{name}\n{get('event_bundle_sequence_id')}\n{batch}"
     user = get("user_id")
     engaged = param("session_engaged")
     values = {
         "event_key": hashlib.blake2b(identity.encode(), digest_size=12).hexdigest(),
+        "event_date": day,
+        "table_kind": None if day is None else export.kind_of(event, day),
+        "export_name": export.name,
         "occurred_at": occurred_at,
         "event_name": name,
         "user_pseudo_id": visitor,

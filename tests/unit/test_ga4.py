@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import UTC, datetime, timedelta
+import os
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.errors import FileRefused
 from connectors.ga4 import CONNECTOR, EVENTS
+from connectors.privacy import Privacy
+from pipelines.config import load_clinic
+from pipelines.landing import Landing
 from tests.unit.vendor_files import Read, options, read
 
 
@@ -94,7 +99,7 @@ def test_other_ga4_files_are_refused(shared: Path, name: str, reason: str) -> No
 
 def test_gzip_gives_the_same_rows(shared: Path, tmp_path: Path) -> None:
     plain = shared / "web_analytics/ga4/events_20220527.explicit_nulls.ndjson"
-    packed = tmp_path / "events_20220527.ndjson.gz"
+    packed = tmp_path / f"{plain.name}.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     assert read(CONNECTOR, packed).landed == read(CONNECTOR, plain).landed
 
@@ -273,6 +278,140 @@ def test_tags_that_were_not_filled_in_are_noted(tmp_path: Path) -> None:
 def test_an_intraday_table_is_noted(tmp_path: Path) -> None:
     found = events(tmp_path, event(), name="events_intraday_20240309.ndjson")
     assert "intraday" in found.log.notes[0]
+
+
+# --- tables: daily, intraday, exported late ---
+
+
+@pytest.mark.parametrize(
+    ("name", "is_active", "kind"),
+    [
+        ("events_20240309.ndjson", None, "daily"),  # older daily tables lack is_active_user
+        ("events_20240309_000000000003.json.gz", None, "daily"),
+        ("events_20240309000000000003.json", None, "daily"),
+        ("bq-events_20240309 (1).ndjson", None, "daily"),
+        ("events_intraday_20240309.ndjson", None, "intraday"),
+        ("Events_Intraday_20240309.ndjson", True, "intraday"),
+        ("march.ndjson", None, "undeclared"),
+        ("march.ndjson", False, "daily"),
+        ("events_20240301_20240331.ndjson", None, "undeclared"),
+    ],
+)
+def test_the_table_is_told_by_the_files_name_else_by_the_column_of_daily_tables(
+    tmp_path: Path, name: str, is_active: bool | None, kind: str
+) -> None:
+    line = json.dumps(event(is_active_user=is_active)) + "\n"
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(line.encode()) if name.endswith(".gz") else line.encode())
+    assert [row["table_kind"] for row in read(CONNECTOR, path).landed] == [kind]
+
+
+def test_a_wildcard_export_of_both_tables_is_told_apart_and_noted(tmp_path: Path) -> None:
+    found = events(
+        tmp_path, event(is_active_user=True), event(is_active_user=None, batch_page_id="9"), name="all.ndjson"
+    )
+    assert [row["table_kind"] for row in found.landed] == ["daily", "undeclared"]
+    assert "1 days hold rows of daily and of intraday tables" in found.log.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "export"),
+    [
+        ("events_20240309.ndjson", "events_20240309"),
+        ("Events_20240309.NDJSON", "events_20240309"),
+        ("events_20240309 (2).ndjson", "events_20240309"),
+        ("events_20240309_000000000001.json", "events_20240309_000000000001"),
+    ],
+)
+def test_a_file_replaces_the_one_of_its_name(tmp_path: Path, name: str, export: str) -> None:
+    assert events(tmp_path, event(), name=name).landed[0]["export_name"] == export
+
+
+def test_the_day_is_the_tables_not_the_times(tmp_path: Path) -> None:
+    # 23:30 in New York is the next day in UTC
+    found = events(tmp_path, event(event_date="20240308"), event(event_date=None, batch_page_id="1"))
+    assert [row["event_date"] for row in found.landed] == [date(2024, 3, 8), date(2024, 3, 9)]
+
+
+@pytest.mark.parametrize("wrong", ["2024-03-09", "20241301", "", 9])
+def test_a_day_that_is_none_is_quarantined(tmp_path: Path, wrong: Any) -> None:
+    assert events(tmp_path, event(event_date=wrong)).reasons == ["event_date: is not a day like 20240309"]
+
+
+class Site:
+    """A landing zone with one GA4 source."""
+
+    def __init__(self, root: Path) -> None:
+        config = root / "clinic.yaml"
+        clinic = "clinic: {name: Test, timezone: Europe/Zagreb, currency: EUR, phone_region: HR}\n"
+        config.write_text(clinic + "sources:\n  site: {kind: ga4}\n")
+        self._data = root / "data"
+        self._landing = Landing(load_clinic(config, self._data), Privacy(b"a key for tests only", "HR"))
+        self._landing.prepare()
+        self._at = 1_750_000_000
+
+    def drop(self, name: str, *records: dict[str, Any]) -> None:
+        """Drop a file of events, newer than the ones before, and land it."""
+        path = self._data / "inbox/site/events" / name
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        self._at += 60
+        os.utime(path, (self._at, self._at))
+        assert [record.status for record in self._landing.land("ga4", "events")] == ["landed"]
+
+    def live(self) -> list[tuple[str, str]]:
+        """(kind of table, event name) of what is live."""
+        manifest = next(self._data.glob("landing/ga4/events/source=*/manifest.json"))
+        files = [str(manifest.parent / name) for name in json.loads(manifest.read_text())["files"]]
+        with duckdb.connect() as con:
+            rows = con.execute(
+                f"select table_kind, event_name from read_parquet({files}) order by all"
+            ).fetchall()
+        return [(kind, name) for kind, name in rows]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def named(name: str, day: str = "20240309", **fields: Any) -> dict[str, Any]:
+    return event(event_name=name, event_date=day, **fields)
+
+
+def test_a_late_export_of_a_table_replaces_it_whole(site: Site) -> None:
+    site.drop("events_20240309.ndjson", named("page_view"), named("spam"), named("scroll"))
+    site.drop("events_20240310.ndjson", named("other_day", "20240310"))
+    site.drop("events_20240309.ndjson", named("page_view"), named("late"), named("scroll"))
+    assert site.live() == [
+        ("daily", "late"),
+        ("daily", "other_day"),
+        ("daily", "page_view"),
+        ("daily", "scroll"),
+    ]
+
+
+def test_parts_of_a_table_add_up_and_a_late_part_replaces_its_own(site: Site) -> None:
+    site.drop("events_20240309_000000000000.json", named("a"), named("b"))
+    site.drop("events_20240309_000000000001.json", named("c"))
+    site.drop("events_20240309_000000000000.json", named("a"))
+    assert site.live() == [("daily", "a"), ("daily", "c")]
+
+
+def test_an_event_in_files_of_two_names_is_one_event(site: Site) -> None:
+    site.drop("week10.ndjson", named("a"), named("b"))
+    site.drop("week10-11.ndjson", named("b"), named("c"))
+    assert [name for _, name in site.live()] == ["a", "b", "c"]
+
+
+def test_an_intraday_row_never_stands_in_for_the_daily_row_of_its_event(site: Site) -> None:
+    """Which of the two counts is decided downstream, by day: see stg_ga4__events."""
+    site.drop("events_intraday_20240309.ndjson", named("a"))
+    site.drop("events_20240309.ndjson", named("a", is_active_user=True))
+    site.drop("events_intraday_20240309.ndjson", named("a"), named("b"))
+    assert site.live() == [("daily", "a"), ("intraday", "a"), ("intraday", "b")]
+
+
+# --- columns nobody knows, files that are none ---
 
 
 def test_a_column_nobody_knows_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,11 +14,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from connectors.check import Quarantined, check
+from connectors.contract import Block, ReadLog, Record, Row
 from connectors.errors import FileRefused
-from connectors.yandex_direct import CONNECTOR
-from tests.unit.vendor_files import Read, options, read
+from connectors.files import InboxFile
+from connectors.privacy import Privacy
+from connectors.yandex_direct import AD_SPEND, CONNECTOR
+from tests.unit.vendor_files import CHECKED_AT, Read, options
 
 COLUMNS = "Date\tCampaignId\tCampaignName\tImpressions\tClicks\tCost\n"
+
+
+def read(_connector: object, path: Path, **given_options: Any) -> Read:
+    """Read and check one report: what it gives as blocks, and what comes of them."""
+    source = options(CONNECTOR, **given_options)
+    log, privacy = ReadLog(), Privacy(b"a key for tests only", "HR")
+    raw: list[Row] = []
+
+    def kept() -> Iterator[Record]:
+        for record in CONNECTOR.read(InboxFile(path), AD_SPEND, source, log):  # type: ignore[arg-type]
+            raw.extend(record.rows() if isinstance(record, Block) else [record])
+            yield record
+
+    landed: list[dict[str, Any]] = []
+    quarantined: list[Quarantined] = []
+    for checked in check(kept(), AD_SPEND, privacy, log, arrived_at=CHECKED_AT):
+        landed += checked.batch.to_pylist()
+        quarantined += checked.quarantined
+    assert len(raw) == len(landed) + len(quarantined)
+    return Read(raw, landed, quarantined, log)
 
 
 def report(tmp_path: Path, content: str | bytes, **given_options: Any) -> Read:
@@ -288,8 +314,78 @@ def test_what_is_no_whole_daily_report_is_refused(tmp_path: Path, content: str |
     assert reason in refusal(tmp_path, content)
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n", ""])
+def test_a_report_is_read_whatever_its_bytes(tmp_path: Path, ending: str) -> None:
+    text = (COLUMNS + row("1.00", name="ЛОР") + "Total rows: 1").replace("\n", ending or "\n") + ending
+    packed = tmp_path / "packed.tsv.gz"
+    packed.write_bytes(gzip.compress(text.encode()))
+    found = [report(tmp_path, text.encode(code)) for code in ("utf-8", "utf-8-sig", "utf-16")]
+    found.append(read(CONNECTOR, packed, currency="RUB"))
+    assert [[r["campaign_name"] for r in one.landed] for one in found] == [["ЛОР"]] * 4
+    assert {one.log.skipped["row count"] for one in found} == {1}
+
+
+def test_a_count_below_blank_lines_is_the_count(tmp_path: Path) -> None:
+    found = report(tmp_path, COLUMNS + row("1.00") + "\n \n" + row("2.00") + "\nTotal rows: 2\n\n")
+    assert [r["cost"] for r in found.landed] == [Decimal(1), Decimal(2)]
+
+
+def test_a_long_report_is_read_block_by_block_and_every_line_counts(tmp_path: Path) -> None:
+    lines = [row(f"{n}.25", name=f"ENT {n % 7} " + "x" * 60) for n in range(40_000)]
+    found = report(tmp_path, COLUMNS + "".join(lines) + "Total rows: 40000\n")
+    assert sum(r["cost"] for r in found.landed) == sum(Decimal(n) for n in range(40_000)) + 10_000
+    assert [r.number for r in found.raw] == list(range(2, 40_002))
+    broken = [*lines[:30_000], "2024-03-01\t1\n", *lines[30_000:]]
+    assert "line 30002 has 2 cells" in refusal(tmp_path, COLUMNS + "".join(broken))
+
+
+_cells = st.tuples(
+    st.sampled_from(["2024-03-01", "2024-03-31", "2024-04-01", "1.3.2024", "--"]),
+    st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=8),
+    st.sampled_from(["--", "", "0", "12"]),
+    st.sampled_from(["--", "0", "1.00", "12.5", "-1.00", "3"]),
+)
+
+
+@given(lines=st.lists(_cells, max_size=20))
+def test_every_line_lands_as_it_is_or_is_quarantined(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[str, str, str, str]]
+) -> None:
+    body = "".join(f"{day}\t7\t{name}\t{shown}\t1\t{cost}\n" for day, name, shown, cost in lines)
+    text = "Spend (2024-03-01 - 2024-03-31)\n" + COLUMNS + body + f"Total rows: {len(lines)}\n"
+    found = report(tmp_path_factory.mktemp("yandex"), text, money="currency")
+    good = [
+        line for line in lines if line[0] in ("2024-03-01", "2024-03-31") and line[3] not in ("--", "-1.00")
+    ]
+    assert len(found.quarantined) == len(lines) - len(good)
+    assert [
+        (str(r["spend_date"]), r["campaign_name"], r["impressions"], r["cost"]) for r in found.landed
+    ] == [
+        (day, None if name == "--" else name, int(shown) if shown.isdigit() else 0, Decimal(cost))
+        for day, name, shown, cost in good
+    ]
+
+
+def test_the_unit_is_told_by_all_rows_of_a_long_report(tmp_path: Path) -> None:
+    odd = row("1234567") + row("1000000", name="ENT " + "x" * 60) * 30_000
+    assert "may be micros or currency" in refusal(tmp_path, COLUMNS + odd)
+
+
+def test_undecodable_bytes_far_down_refuse_the_file(tmp_path: Path) -> None:
+    body = (COLUMNS + row("1.00") * 40_000).encode() + row("1.00", name="ЛОР").encode("cp1251")
+    assert "utf-8" in refusal(tmp_path, body)
+
+
+def test_an_amount_too_large_for_money_is_quarantined(tmp_path: Path) -> None:
+    text = COLUMNS + row("9" * 30) + row("1000000")
+    found = report(tmp_path, text, money="micros")
+    assert found.reasons == ["cost: is absurdly large for an amount"]
+    assert [r["cost"] for r in found.landed] == [Decimal(1)]
+
+
 def test_header_only_is_an_empty_report(tmp_path: Path) -> None:
     assert report(tmp_path, COLUMNS).raw == []
+    assert report(tmp_path, COLUMNS.rstrip()).raw == []
 
 
 def test_the_currency_must_be_configured() -> None:
