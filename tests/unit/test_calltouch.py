@@ -314,7 +314,7 @@ def test_the_module_alone_prints_counts_and_no_values(
     shared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = shared / "call_tracking" / "calltouch" / "calls_diary_page_1_of_2.json"
-    cli.main(CONNECTOR, [str(path), "--region", "RU", "--timezone", "Europe/Moscow"])
+    cli.main(CONNECTOR, [str(path), "--stream", "calls", "--region", "RU", "--timezone", "Europe/Moscow"])
     printed = capsys.readouterr().out
     assert printed.startswith("4 rows read, 4 fit to land, 0 quarantined")
     assert "  phone_key: 4" in printed
@@ -329,7 +329,7 @@ def test_the_module_alone_says_why_a_file_is_refused(
     path = tmp_path / "help.html"
     path.write_text("<html>")
     with pytest.raises(SystemExit) as caught:
-        cli.main(CONNECTOR, [str(path)])
+        cli.main(CONNECTOR, [str(path), "--stream", "calls"])
     assert caught.value.code == 1
     assert "HTML page" in capsys.readouterr().err
 
