@@ -33,7 +33,7 @@ _ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")
 # Texts that people type: what in them reads as a number or an address does not land.
 _TYPED = frozenset({"self_reported_source", "tags", "status_raw"})
 # Ids of browsers and accounts; some systems take the e-mail or the phone for one.
-_VISITORS = frozenset({"visitor_id", "user_ref"})
+VISITORS = frozenset({"visitor_id", "user_ref"})
 _VISITOR_PHONE = re.compile(r"(?:\w+:)?\+?[\d\s()-]{7,16}")
 # Nothing a clinic reports is older; years below are typing mistakes (0023, 1010) or empty-date marks.
 _FIRST_YEAR = 1900
@@ -204,7 +204,7 @@ class _Checker:
 def _cast_column(values: pa.Array[Any], column: Column, cast: Cast) -> pa.Array[Any]:
     if cast is _CASTS[column.type]:
         return PLAIN[column.type](values)
-    if column.name in _VISITORS and column.personal is None:
+    if column.name in VISITORS and column.personal is None:
         return visitors(values, cast)
     return by_value(values, cast, ARROW[column.type])
 
@@ -255,7 +255,7 @@ def _caster(column: Column, privacy: Privacy, log: ReadLog) -> Cast:
         if not privacy.hash_record_ids:
             return _text
         return lambda raw: None if (text := _text(raw)) is None else privacy.record_id(text)
-    if column.name in _VISITORS:
+    if column.name in VISITORS:
         return _visitor(privacy)
     if column.name in _TYPED:
         return _typed_texts if column.type == "text[]" else _typed

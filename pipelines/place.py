@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors import registry
-from connectors.check import check
+from connectors.check import VISITORS, check
 from connectors.contract import ReadLog, Record, SourceOptions, Stream
 from connectors.privacy import Privacy
 from pipelines import durable, quote
@@ -108,7 +108,9 @@ class Place:
             if source is not None
             else hashlib.sha256(repr(stream.columns).encode()).hexdigest()[:16]
         )
-        self.fingerprint = f"{fingerprint}-{shelf.pseudonyms}"
+        # Rows without a hash mean the same under every key, and some APIs do not give old days twice.
+        hashed = any(c.personal or c.record_id or c.name in VISITORS for c in stream.columns)
+        self.fingerprint = f"{fingerprint}-{shelf.pseudonyms if hashed else 'plain'}"
         self.manifest: dict[str, Any] = {"files": [], "loads": {}, "seen": {}, "failed": {}}
         if self._manifest_path.exists():
             self.manifest = json.loads(self._manifest_path.read_text(encoding="utf-8"))

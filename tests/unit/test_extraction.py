@@ -37,7 +37,11 @@ CALLS = Stream(
 LEADS = Stream(
     name="leads",
     description="leads, read by what changed",
-    columns=(Column("lead_id", "text", "id", required=True), Column("status", "text", "status")),
+    columns=(
+        Column("lead_id", "text", "id", required=True),
+        Column("status", "text", "status"),
+        Column("phone_key", "text", "phone", personal="phone"),
+    ),
     primary_key=("lead_id",),
     restatement_days=1,
 )
@@ -390,6 +394,16 @@ def test_rows_hashed_under_another_key_do_not_stay(clinic: Clinic) -> None:
     run.prepare()
     run.land("far", "leads")
     assert live(clinic, "leads", "lead_id") == [("2",)]
+
+
+def test_rows_without_a_hash_stay_under_another_key(clinic: Clinic) -> None:
+    """Some vendors do not give old days twice."""
+    VENDOR.rows["ad_spend"] = [spend(21, "a", "5")]
+    night(clinic, "ad_spend")
+    run = Landing(clinic, Privacy(b"n" * 32, "HR"))
+    run.prepare()
+    assert [r.file for r in run.land("far", "ad_spend")] == ["api 2026-03-29..2026-03-30"]
+    assert live(clinic, "ad_spend", "campaign") == [("a",)]
 
 
 def test_without_credentials_nothing_is_asked(tmp_path: Path) -> None:

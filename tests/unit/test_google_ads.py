@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from connectors import _table
 from connectors.errors import FileRefused
 from connectors.google_ads import CONNECTOR
 from tests.unit.vendor_files import Read, options, read
@@ -96,7 +97,7 @@ def test_the_all_time_layout_by_day_gives_the_true_sum(shared: Path, tmp_path: P
     assert sum(row["impressions"] for row in found.landed) == 14_117_313
     assert found.log.control_totals["Total: Campaigns", "cost"] == Decimal("199421.15")
     assert found.log.control_totals["Total: Account", "cost"] == Decimal("199547.59")
-    assert found.log.skipped == {"preamble": 3, "total row": 5}
+    assert found.log.skipped == {"preamble": 2, "total row": 5}
     assert found.log.covers == (date(2024, 3, 1), date(2024, 3, 3))
     assert found.log.unknown_columns == set()
     assert {row["report_level"] for row in found.landed} == {"campaign"}
@@ -321,7 +322,7 @@ def test_an_account_report_is_read_without_campaigns(tmp_path: Path) -> None:
         ("<html>", "HTML page"),
         (HEAD, "no header"),
         ("a,b\n1,2\n", "no header"),
-        (HEAD + "Day,Campaign,Clicks\n2024-03-01,A,1\n", "no header with Cost"),
+        (HEAD + "Day,Campaign,Clicks\n2024-03-01,A,1\n", "no column Cost"),
         (HEAD + "Day,Campaign,Cost\n2024-03-01,A,1.00\n", "Currency code"),
         (HEAD + "Day,Search term,Campaign,Currency code,Cost\n", "leaves some out"),
         (HEAD + COLUMNS + "2024-03-01,Enabled,A,Search,EUR,1.00\n", "has 6 cells under 8 headings"),
@@ -383,6 +384,180 @@ def test_amounts_come_back_as_printed(
         decimal=mark,
     )
     assert found.landed[0]["cost"] == amount
+
+
+# --- the interface in other languages ---
+
+LOCALISED = {
+    "German": (
+        (
+            "Kampagnenbericht\n1. März 2024 - 3. März 2024\n"
+            "Tag,Kampagnenstatus,Kampagne,Kampagnentyp,Währungscode,Kosten,Klicks,Impr.\n"
+        ),
+        "Gesamt: Kampagnen",
+        "Gesamt: Konto",
+    ),
+    "French": (
+        (
+            "Rapport sur les campagnes\n1 mars 2024 - 3 mars 2024\n"
+            "Jour,État de la campagne,Campagne,Type de campagne,Code de la devise,Coût,Clics,Impr.\n"
+        ),
+        "Total\u00a0: campagnes",
+        "Total : compte",
+    ),
+    "Spanish": (
+        (
+            "Informe de campaña\n1 de marzo de 2024 - 3 de marzo de 2024\n"
+            "Día,Estado de la campaña,Campaña,Tipo de campaña,Código de moneda,Coste,Clics,Impr.\n"
+        ),
+        "Total: Campañas",
+        "Total: Cuenta",
+    ),
+}
+
+
+def localised(head: str, of_campaigns: str, of_account: str, total: str = "30,50") -> str:
+    return (
+        head
+        + '2024-03-01,ok,Brand,x,EUR,"10,00","1.024",9\n2024-03-02,ok,Brand,x,EUR,"20,50",2,9\n'
+        # Totals of each day too: half the lines of such a download.
+        + f'2024-03-01,{of_campaigns}, --, --,EUR,"10,00","1.024",9\n'
+        + f'2024-03-02,{of_campaigns}, --, --,EUR,"20,50",2,9\n'
+        + f' --,{of_campaigns}, --, --,EUR,"{total}","1.026",18\n'
+        + f' --,{of_account}, --, --,EUR,"31,00","1.026",18\n'
+    )
+
+
+@pytest.mark.parametrize("language", LOCALISED)
+def test_a_download_in_another_language_gives_its_rows_and_not_its_totals(
+    tmp_path: Path, language: str
+) -> None:
+    head, of_campaigns, of_account = LOCALISED[language]
+    found = spend(tmp_path, localised(head, of_campaigns, of_account), decimal=",")
+    assert [(row["spend_date"].day, row["campaign_name"], row["cost"]) for row in found.landed] == [
+        (1, "Brand", Decimal(10)),
+        (2, "Brand", Decimal("20.5")),
+    ]
+    assert found.landed[0]["clicks"] == 1024
+    assert {row["report_level"] for row in found.landed} == {"campaign"}
+    assert found.log.covers == (date(2024, 3, 1), date(2024, 3, 3))
+    assert found.log.skipped == {"preamble": 2, "total row": 4}
+    assert found.log.unknown_columns == set()
+    assert found.log.control_totals[of_account, "cost"] == Decimal(31)
+
+
+@pytest.mark.parametrize("language", LOCALISED)
+def test_a_short_download_in_another_language_is_refused(tmp_path: Path, language: str) -> None:
+    head, of_campaigns, of_account = LOCALISED[language]
+    text = localised(head, of_campaigns, of_account, total="99,00")
+    assert "rows are missing" in refusal(tmp_path, text, decimal=",")
+
+
+@pytest.mark.parametrize("language", LOCALISED)
+def test_totals_of_days_alone_are_no_campaigns_either(tmp_path: Path, language: str) -> None:
+    head, of_campaigns, of_account = LOCALISED[language]
+    lines = localised(head, of_campaigns, of_account).splitlines(keepends=True)[:-2]
+    assert len(spend(tmp_path, "".join(lines), decimal=",").landed) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "label"),
+    [
+        ("Tag,Kampagne,Währungscode,Kosten", "Gesamt: Konto"),
+        ("Jour,Campagne,Code de la devise,Coût", "Total : compte"),
+        ("Jour,Campagne,Code de la devise,Coût", "Total\u00a0: compte"),
+        ("Día,Campaña,Código de moneda,Costo", "Total: Cuenta"),
+    ],
+)
+def test_a_total_in_the_column_of_campaigns_is_told_by_its_word(
+    tmp_path: Path, header: str, label: str
+) -> None:
+    rows = f'2024-03-01,Brand,EUR,"1,00"\n2024-03-01,{label},EUR,"1,00"\n --,{label},EUR,"1,00"\n'
+    found = spend(tmp_path, f"{header}\n{rows}", decimal=",")
+    assert [row["campaign_name"] for row in found.landed] == ["Brand"]
+
+
+@pytest.mark.parametrize("language", LOCALISED)
+def test_the_wrong_number_format_is_refused_in_any_language(tmp_path: Path, language: str) -> None:
+    assert "`decimal:`" in refusal(tmp_path, localised(*LOCALISED[language]))
+
+
+@pytest.mark.parametrize("column", ["Suchbegriff", "Terme de recherche", "Término de búsqueda"])
+def test_search_terms_are_refused_in_any_language(tmp_path: Path, column: str) -> None:
+    language = {"S": "German", "T": "French"}[column[0]] if column != "Término de búsqueda" else "Spanish"
+    head = LOCALISED[language][0].rstrip("\n") + f",{column}\n"
+    assert "leaves some out" in refusal(tmp_path, head)
+
+
+@pytest.mark.parametrize(
+    ("day", "language"),
+    [
+        ("1. März 2024", "German"),
+        ("1. Mär. 2024", "German"),
+        ("1er mars 2024", "French"),
+        ("1 mars 2024", "French"),
+        ("1 de marzo de 2024", "Spanish"),
+        ("1 mar 2024", "Spanish"),
+    ],
+)
+def test_days_written_out_are_read(tmp_path: Path, day: str, language: str) -> None:
+    head = LOCALISED[language][0]
+    row = f'{day},ok,Brand,x,EUR,"10,00",1,9\n'
+    assert spend(tmp_path, head + row, decimal=",").landed[0]["spend_date"] == date(2024, 3, 1)
+
+
+def test_a_language_that_is_not_known_is_refused_and_the_known_ones_are_named(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "Отчет\nДень,Кампания,Код валюты,Стоимость\n2024-03-01,А,RUB,1.00\n")
+    assert "English, German, French or Spanish" in message
+
+
+def test_the_label_of_a_total_may_stand_in_any_column_of_text(tmp_path: Path) -> None:
+    columns = "Day,Cost,Clicks,Impr.,Currency code,Campaign\n"
+    rows = "2024-03-01,8.00,1,9,EUR,Brand\n --,8.00,1,9,EUR,Total: Campaigns\n"
+    found = spend(tmp_path, HEAD + columns + rows)
+    assert [row["campaign_name"] for row in found.landed] == ["Brand"]
+    assert found.log.control_totals["Total: Campaigns", "cost"] == Decimal(8)
+
+
+@pytest.mark.parametrize("bytes_", [512, 1 << 22])
+def test_a_campaign_called_total_is_one_however_the_file_is_cut_into_blocks(
+    tmp_path: Path, bytes_: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_table, "_BLOCK_BYTES", bytes_)
+    columns = "Day,Campaign,Currency code,Cost\n"
+    scans = "2024-03-01,Total: body scan,EUR,7.00\n" * 60
+    totals = "2024-03-01,Total: Campaigns,EUR,421.00\n,Total: Campaigns,EUR,421.00\n"
+    found = spend(tmp_path, HEAD + columns + scans + "2024-03-01,Brand,EUR,1.00\n" + totals)
+    assert sum(row["cost"] for row in found.landed) == 421
+    assert len(found.landed) == 61
+    assert found.log.skipped["total row"] == 2
+
+
+# --- a source with a customer id ---
+
+CREDENTIALS = {
+    "customer_id": "123-456-7890",
+    "developer_token": "d",
+    "client_id": "c",
+    "client_secret": "s",
+    "refresh_token": "r",
+}
+
+
+def test_files_of_a_source_with_a_customer_id_are_filed_under_it(tmp_path: Path) -> None:
+    """Else a download that names the account by its name would stand beside what the API gave."""
+    columns = "Day,Account,Campaign,Currency code,Cost\n2024-03-01,Northgate,A,EUR,1.00\n"
+    found = spend(tmp_path, HEAD + columns, account=None, **CREDENTIALS)
+    assert found.landed[0]["account"] == "1234567890"
+    saved = spend(tmp_path, answer(RESULT), account=None, **CREDENTIALS)
+    assert saved.landed[0]["account"] == "1234567890"
+
+
+def test_a_file_of_another_customer_is_refused(tmp_path: Path) -> None:
+    columns = "Day,Customer ID,Campaign,Currency code,Cost\n2024-03-01,999-456-7890,A,EUR,1.00\n"
+    assert "another account" in refusal(tmp_path, HEAD + columns, **CREDENTIALS)
+    other = RESULT | {"customer": {"id": "9994567890", "currencyCode": "EUR"}}
+    assert "another account" in refusal(tmp_path, answer(other), **CREDENTIALS)
 
 
 # --- saved API answers ---
@@ -460,6 +635,7 @@ def test_keyword_and_ad_group_answers_have_their_level(tmp_path: Path) -> None:
         ('[{"error": {"code": 403}}]', "error answer"),
         ("[1]", "no batch"),
         ('{"a": 1}', "no answer"),
+        ('[{"results": [{"a": {}}]}, {"error": {"code": 500}}]', "metrics"),
         ('[{"results": [5]}]', "no row"),
         ('[{"results": [{"campaign": 5}]}]', "no row"),
         (answer({"metrics": {"costMicros": "1"}}), "segments.date"),
@@ -514,3 +690,13 @@ def test_an_answer_without_any_cost_is_refused_lest_its_days_cost_nothing(tmp_pa
     costless = RESULT | {"metrics": {"clicks": "80"}}
     assert "add metrics.cost_micros to the query" in refusal(tmp_path, answer(costless, costless))
     assert len(spend(tmp_path, answer(RESULT, costless)).landed) == 2
+
+
+def test_an_error_behind_batches_makes_no_short_day(tmp_path: Path) -> None:
+    whole = json.loads(answer(RESULT))
+    assert "error answer" in refusal(tmp_path, json.dumps([*whole, {"error": {"code": 500}}]))
+
+
+def test_a_saved_answer_whose_cost_is_nought_is_no_mistake(tmp_path: Path) -> None:
+    free = RESULT | {"metrics": {"clicks": "8", "costMicros": "0"}}
+    assert [row["cost"] for row in spend(tmp_path, answer(free)).landed] == [Decimal(0)]
