@@ -37,7 +37,7 @@ ui: $(VENV)/.run ## the Dagster UI: over clinic.yaml if there is one, else over 
 	$(BIN)/firstvisit ui
 
 test: lint $(READER)/.done ## lint, types and the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.dev ## ruff, mypy, sqlfluff
 	$(BIN)/ruff check .

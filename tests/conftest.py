@@ -24,3 +24,16 @@ def shared() -> Path:
             f"no real sample files at {SHARED}; set FIRSTVISIT_SHARED to the folder that has fixtures/"
         )
     return SHARED / "fixtures"
+
+
+# Folders whose tests share what one of them made; they stay in one process, the rest is dealt out.
+_TOGETHER = ("nightly", "truth", "warehouse", "browser", "real")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what shares a costly fixture in one process, and begin with what takes longest."""
+    for item in items:
+        folder = item.path.parent.name
+        if folder in _TOGETHER:
+            item.add_marker(pytest.mark.xdist_group(folder))
+    items.sort(key=lambda item: item.path.parent.name not in _TOGETHER)
