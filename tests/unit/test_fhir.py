@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,10 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors import _fhir_clinical
+from connectors._fhir_billing import KINDS
+from connectors._fhir_parts import Reference, person_name, read_reference, read_time
 from connectors.check import check
 from connectors.contract import ReadLog
 from connectors.errors import FileRefused, RowRefused
-from connectors.fhir import CONNECTOR, FhirOptions, Reference, person_name, read_reference, read_time
+from connectors.fhir import CONNECTOR, FhirOptions
 from connectors.files import InboxFile
 from connectors.privacy import Privacy
 
@@ -27,6 +31,7 @@ ZAGREB = ZoneInfo("Europe/Zagreb")
 SOURCE = FhirOptions(
     name="emr", clinic_timezone="Europe/Zagreb", clinic_currency="EUR", clinic_phone_region="US"
 )
+KINDS_OF_ALL = (*_fhir_clinical.KINDS, *KINDS)
 STREAMS = {stream.name: stream for stream in CONNECTOR.streams(SOURCE)}
 
 
@@ -161,6 +166,7 @@ def test_a_patient_lands_without_name_address_and_national_number(tmp_path: Path
         "sex": "female",
         "merged_into": "p2",
         "last_updated": datetime(2026, 2, 1, 10, tzinfo=UTC),
+        "is_deleted": None,
         "_row_number": 1,
     }
     assert STREAMS["patients"].version == "last_updated"
@@ -291,6 +297,301 @@ def test_broken_files_are_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(encounter()) + "\n" + json.dumps(encounter())[:50])
     with pytest.raises(FileRefused, match="line 2 is not JSON"):
         read(path, "encounters")
+
+
+def appointment(**more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "Appointment",
+        "id": "a1",
+        "status": "booked",
+        "created": "2026-01-05T12:00:00+01:00",
+        "start": "2026-01-10T09:30:00+01:00",
+        "end": "2026-01-10T10:15:00+01:00",
+        "participant": [
+            {"actor": {"reference": "Patient/p1", "display": "Ana Horvat"}},
+            {"actor": {"reference": "Practitioner/d1", "display": "Dr. A"}},
+            {"actor": {"reference": "Location?identifier=ours|7", "display": "Room 3"}},
+        ],
+        **more,
+    }
+
+
+def test_an_appointment_lands_with_who_when_and_where(tmp_path: Path) -> None:
+    reason = {"coding": [{"system": "http://terminology.hl7.org", "code": "pat-cpp"}], "text": "moved away"}
+    resource = appointment(
+        status="cancelled",
+        cancelationReason=reason,
+        serviceType=[{"text": "Consultation"}],
+        comment="Call Ana back on 091 234 5678",
+        description="Chronic sinusitis",
+    )
+    row = one(tmp_path, "appointments", resource)
+    assert {key: value for key, value in row.items() if value is not None} == {
+        "appointment_id": "a1",
+        "status": "cancelled",
+        "cancelation_code": "pat-cpp",
+        "booked_at": datetime(2026, 1, 5, 11, tzinfo=UTC),
+        "booked_at_is_date": False,
+        "scheduled_at": datetime(2026, 1, 10, 8, 30, tzinfo=UTC),
+        "minutes": 45,
+        "patient_id": "p1",
+        "practitioner_id": "d1",
+        "practitioner_name": "Dr. A",
+        "location_identifier": "ours|7",
+        "location_name": "Room 3",
+        "service": "Consultation",
+        "_row_number": 1,
+    }
+
+
+def test_an_appointment_of_a_patient_named_by_an_identifier_lands_without_it(tmp_path: Path) -> None:
+    ssn = {"actor": {"type": "Patient", "identifier": {"system": "ssn", "value": "999-94-5397"}}}
+    untold = {"actor": {"identifier": {"system": "ssn", "value": "999-94-5397"}}}
+    relative = {"actor": {"reference": "RelatedPerson/r1", "display": "Marko Horvat"}}
+    participants = [ssn, untold, relative]
+    row = one(tmp_path, "appointments", appointment(participant=participants, created="2026-01-05"))
+    assert row["patient_id"] is None
+    assert "94-5397" not in str(row)
+    assert "Marko" not in str(row)
+    assert row["booked_at_is_date"] is True
+    assert row["booked_at"] == datetime(2026, 1, 5, 22, 59, 59, 999999, tzinfo=UTC)
+
+
+def test_an_appointment_may_lie_ahead_and_have_no_slot_yet(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        appointment(start="2026-09-10T09:30:00+02:00", end=None, minutesDuration=20),
+        appointment(id="a2", status="proposed", start=None, end=None),
+        appointment(id="a3", status=None),
+        appointment(id="a4", start="soon"),
+    )
+    rows, refused, _ = read(path, "appointments")
+    assert [(row["appointment_id"], row["minutes"]) for row in rows] == [("a1", 20), ("a2", None)]
+    assert refused == [
+        ("status", "is empty but required"),
+        ("scheduled_at", "is not a full FHIR date and time"),
+    ]
+
+
+def test_a_charge_names_its_visit_and_its_whole_price(tmp_path: Path) -> None:
+    resource = {
+        "resourceType": "ChargeItem",
+        "id": "c1",
+        "status": "billed",
+        "subject": {"reference": "Patient/p1"},
+        "context": {"reference": "Encounter/e1"},
+        "code": {"coding": [{"display": "Septoplasty"}]},
+        "performer": [
+            {"actor": {"reference": "Practitioner/n1", "display": "Nurse"}},
+            {
+                "function": {"coding": [{"code": "PPRF"}]},
+                "actor": {"identifier": {"system": "npi", "value": "7"}, "display": "Dr. A"},
+            },
+        ],
+        "occurrenceDateTime": "2026-01-10T09:30:00+01:00",
+        "quantity": {"value": 2},
+        "priceOverride": {"value": 120.50, "currency": "EUR"},
+    }
+    row = one(tmp_path, "charge_items", resource)
+    assert (row["encounter_id"], row["patient_id"], row["service"]) == ("e1", "p1", "Septoplasty")
+    # the price is of the charge as a whole, whatever its quantity
+    assert (row["amount"], row["currency"]) == (Decimal("120.5"), "EUR")
+    assert (row["practitioner_identifier"], row["practitioner_name"]) == ("npi|7", "Dr. A")
+    assert row["charged_at"] == datetime(2026, 1, 10, 8, 30, tzinfo=UTC)
+
+
+def component(kind: str, value: Any, currency: str = "EUR") -> dict[str, Any]:
+    return {"type": kind, "amount": {"value": value, "currency": currency}}
+
+
+def invoice(*lines: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "Invoice",
+        "id": "i1",
+        "status": "issued",
+        "subject": {"reference": "Patient/p1"},
+        "date": "2026-01-10T11:00:00+01:00",
+        "lineItem": [
+            {"chargeItemReference": {"reference": f"ChargeItem/c{n}"}, "priceComponent": line}
+            for n, line in enumerate(lines, start=1)
+        ],
+        **more,
+    }
+
+
+def test_a_line_costs_its_base_and_taxes_less_its_discounts(tmp_path: Path) -> None:
+    resource = invoice(
+        [
+            component("base", 100),
+            component("discount", 10),
+            component("tax", 18),
+            component("informational", 9),
+        ],
+        # a server that writes what it takes off as a negative amount
+        [component("base", 50), component("discount", -5)],
+        totalNet={"value": 135, "currency": "EUR"},
+        totalGross={"value": 153, "currency": "EUR"},
+    )
+    rows, refused, _ = read(write(tmp_path, resource), "invoices")
+    assert refused == []
+    assert [(row["line"], row["charge_item_id"], row["amount"]) for row in rows] == [
+        (1, "c1", Decimal(108)),
+        (2, "c2", Decimal(45)),
+    ]
+    assert {row["patient_id"] for row in rows} == {"p1"}
+
+
+def test_invoices_whose_figures_contradict_each_other_are_quarantined(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        invoice([component("base", 100)], totalGross={"value": 10_000, "currency": "EUR"}),
+        invoice([component("base", 100), component("tax", 5, "USD")], id="i2"),
+        invoice([component("base", "ten")], id="i3"),
+        invoice([component("base", 1)], id="i4", status=None),
+        # what cannot be added up is no contradiction
+        invoice([component("base", 100), {"type": "tax"}], id="i5", totalGross={"value": 118}),
+        invoice(id="i6", totalGross={"value": 118}),
+    )
+    rows, refused, _ = read(path, "invoices")
+    assert refused == [
+        ("amount", "the lines do not add up to the invoice's total"),
+        ("currency", "differs between the parts of a price"),
+        ("amount", "is not an amount"),
+        ("status", "is empty but required"),
+    ]
+    assert [(row["invoice_id"], row["line"], row["amount"]) for row in rows] == [
+        ("i5", 1, None),
+        ("i6", 0, None),
+    ]
+
+
+def payment(**more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "PaymentReconciliation",
+        "id": "y1",
+        "status": "active",
+        "created": "2026-01-12T10:00:00Z",
+        "paymentDate": "2026-01-11",
+        "paymentAmount": {"value": 100, "currency": "EUR"},
+        **more,
+    }
+
+
+def parts(tmp_path: Path, resource: dict[str, Any]) -> list[tuple[Any, ...]]:
+    rows, refused, _ = read(write(tmp_path, resource), "payment_reconciliations")
+    assert refused == []
+    return [(row["line"], row["amount"], row["request_type"], row["request_id"]) for row in rows]
+
+
+def test_a_payment_is_split_over_what_it_settles_and_nothing_of_it_is_lost(tmp_path: Path) -> None:
+    detail = [
+        {"request": {"reference": "Invoice/i1"}, "amount": {"value": 60.25, "currency": "EUR"}},
+        {"request": {"reference": "Claim/k1"}, "amount": {"value": 30}},
+        {"request": {"reference": "Invoice/i2"}},
+    ]
+    assert parts(tmp_path, payment(detail=detail)) == [
+        ("1", Decimal("60.25"), "Invoice", "i1"),
+        ("2", Decimal(30), "Claim", "k1"),
+        ("rest", Decimal("9.75"), None, None),
+    ]
+    assert parts(tmp_path, payment()) == [("rest", Decimal(100), None, None)]
+    assert parts(tmp_path, payment(detail=[{"amount": {"value": 100}}])) == [("1", Decimal(100), None, None)]
+
+
+def test_a_refund_keeps_its_sign_and_the_day_is_its_local_end(tmp_path: Path) -> None:
+    resource = payment(paymentAmount={"value": -20, "currency": "EUR"})
+    (row,) = read(write(tmp_path, resource), "payment_reconciliations")[0]
+    assert row["amount"] == Decimal(-20)
+    assert row["paid_at"] == datetime(2026, 1, 11, 22, 59, 59, 999999, tzinfo=UTC)
+
+
+def test_r5_names_of_a_payment_are_read_too(tmp_path: Path) -> None:
+    resource = {
+        "resourceType": "PaymentReconciliation",
+        "id": "y1",
+        "status": "active",
+        "date": "2026-01-11",
+        "amount": {"value": 50, "currency": "EUR"},
+        "method": {"coding": [{"code": "CASH"}]},
+        "paymentIssuer": {"reference": "Organization/o1"},
+        "allocation": [
+            {
+                "target": {"reference": "ChargeItem/c1"},
+                "encounter": {"reference": "Encounter/e1"},
+                "amount": {"value": 50, "currency": "EUR"},
+            }
+        ],
+    }
+    (row,) = read(write(tmp_path, resource), "payment_reconciliations")[0]
+    assert (row["request_type"], row["request_id"], row["encounter_id"]) == ("ChargeItem", "c1", "e1")
+    assert (row["method"], row["is_from_organization"]) == ("cash", True)
+
+
+def test_payments_that_cannot_be_used_are_quarantined(tmp_path: Path) -> None:
+    foreign = [{"amount": {"value": 1, "currency": "USD"}}]
+    path = write(
+        tmp_path,
+        payment(paymentAmount=None),
+        payment(id="y2", paymentDate=None, created=None),
+        payment(id="y3", detail=foreign),
+    )
+    assert read(path, "payment_reconciliations")[1] == [
+        ("amount", "is empty but required"),
+        ("paid_at", "is empty but required"),
+        ("currency", "differs between a payment and its part"),
+    ]
+
+
+@given(
+    st.decimals(-10_000, 10_000, places=2),
+    st.lists(st.one_of(st.none(), st.decimals(-10_000, 10_000, places=2)), max_size=6),
+)
+def test_the_parts_of_a_payment_always_add_up_to_it(total: Decimal, amounts: list[Decimal | None]) -> None:
+    detail = [{} if amount is None else {"amount": {"value": amount}} for amount in amounts]
+    kind = next(k for k in KINDS if k.resource_type == "PaymentReconciliation")
+    rows = kind.rows(payment(paymentAmount={"value": total}, detail=detail), ZAGREB)
+    assert sum(row["amount"] for row in rows) == total
+    assert len({row["line"] for row in rows}) == len(rows)
+
+
+def test_a_notice_tells_of_its_payment(tmp_path: Path) -> None:
+    resource = {
+        "resourceType": "PaymentNotice",
+        "id": "n1",
+        "status": "active",
+        "created": "2026-01-12",
+        "payment": {"reference": "PaymentReconciliation/y1"},
+        "request": {"reference": "Invoice/i1"},
+        "amount": {"value": 7.5, "currency": "EUR"},
+    }
+    row = one(tmp_path, "payment_notices", resource)
+    assert (row["payment_id"], row["request_id"], row["amount"]) == ("y1", "i1", Decimal("7.5"))
+
+
+def deletions(*urls: str, at: str = "2026-02-01T10:00:00Z") -> dict[str, Any]:
+    return {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "meta": {"lastUpdated": at},
+        "entry": [{"request": {"method": "DELETE", "url": url}} for url in urls],
+    }
+
+
+def test_a_file_of_deletions_removes_what_it_names(tmp_path: Path) -> None:
+    mixed = deletions("Invoice/i1", "Patient/p1", "https://emr.example/fhir/Invoice/i2/_history/4")
+    mixed["entry"].append({"request": {"method": "PUT", "url": "Invoice/i3"}})
+    rows, refused, log = read(write(tmp_path, mixed), "invoices")
+    assert refused == []
+    assert [(r["invoice_id"], r["line"], r["is_deleted"], r["status"]) for r in rows] == [
+        ("i1", 0, True, None),
+        ("i2", 0, True, None),
+    ]
+    assert {r["last_updated"] for r in rows} == {datetime(2026, 2, 1, 10, tzinfo=UTC)}
+    assert log.skipped == {"deletion of another type": 1, "entry of a Bundle that deletes nothing": 1}
+    for name, stream in STREAMS.items():
+        (kind,) = (k for k in KINDS_OF_ALL if k.stream.name == name)
+        (row,) = read(write(tmp_path, deletions(f"{kind.resource_type}/x1")), name)[0]
+        assert (row[stream.primary_key[0]], row["is_deleted"]) == ("x1", True)
 
 
 # Real files

@@ -7,6 +7,7 @@ with encounters as (
         coalesce('id:' || location_id, 'identifier:' || location_identifier) as location_key,
         coalesce('id:' || organization_id, 'identifier:' || organization_identifier) as organization_key
     from {{ source('fhir', 'encounters') }}
+    where not coalesce(is_deleted, false)
 ),
 
 roles as (

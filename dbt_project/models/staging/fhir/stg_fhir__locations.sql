@@ -9,3 +9,4 @@ select
     organization_id,
     organization_identifier
 from {{ source('fhir', 'locations') }}
+where not coalesce(is_deleted, false)

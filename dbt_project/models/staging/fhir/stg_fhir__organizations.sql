@@ -6,3 +6,4 @@ select
     part_of_id,
     part_of_identifier
 from {{ source('fhir', 'organizations') }}
+where not coalesce(is_deleted, false)

@@ -10,3 +10,4 @@ select
     cast(null as varchar) as self_reported_source,
     merged_into
 from {{ source('fhir', 'patients') }}
+where not coalesce(is_deleted, false)

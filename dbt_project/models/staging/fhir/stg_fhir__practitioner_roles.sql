@@ -10,3 +10,4 @@ select
     specialty,
     is_active
 from {{ source('fhir', 'practitioner_roles') }}
+where not coalesce(is_deleted, false)

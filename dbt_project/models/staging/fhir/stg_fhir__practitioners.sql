@@ -5,3 +5,4 @@ select
     name,
     is_active
 from {{ source('fhir', 'practitioners') }}
+where not coalesce(is_deleted, false)
