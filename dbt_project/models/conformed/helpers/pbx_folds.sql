@@ -69,7 +69,8 @@ matches as (
     inner join tracked
         on
             legs.phone_key = tracked.phone_key
-            and legs.direction = tracked.direction
+            -- what the tracker dials back for somebody comes in at the exchange
+            and (legs.direction = tracked.direction or tracked.direction = 'callback')
             and legs.slot + neighbours.step = tracked.slot
     where abs({{ elapsed_us('tracked.called_at', 'legs.called_at') }}) <= {{ seconds_us(120) }}
 )
