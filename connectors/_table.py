@@ -28,48 +28,34 @@ bytes that are no text of the encoding and for a broken archive.
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 import re
-import zipfile
-import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date
 from decimal import Decimal
-from itertools import islice
-from typing import IO, Any, Literal
+from functools import cached_property
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.csv
 
-from connectors._cells import cell_text, compile_format, header_key
-from connectors._columns import by_value, is_text, spans, texts
+from connectors._cells import compile_format, header_key
+from connectors._columns import by_value, holds, is_text, spans, texts
+from connectors._table_files import Footer, Line, OddLine, SheetTable, TextTable
 from connectors.contract import Block, ReadLog, Row
 from connectors.errors import FileRefused
-from connectors.files import Cell, InboxFile
+from connectors.files import InboxFile
 
-# The stubs know neither scalars of Python nor streams.
+# The stubs know no scalars of Python.
 pc: Any = pyarrow.compute
-arrow_csv: Any = pyarrow.csv
 
 # What stands where a number or a day could not be read: it casts to nothing, so the row is quarantined.
 UNREADABLE = "?"
 # What exports write into a cell that has no value.
 MARKS = ("-", "--", "–", "—", "null", "NULL", "N/A", "n/a")
 
-_BLOCK_BYTES = 1 << 22
-_SHEET_ROWS = 10_000
-# Spreadsheets keep fifteen digits: a longer number is not what it was, and is written so that it shows.
-_EXACT_LIMIT = 10**15
-_DELIMITERS = "\t;,"
-_UTF8 = frozenset({"utf-8", "utf-8-sig"})
-_BROKEN = (UnicodeError, EOFError, OSError, zlib.error, zipfile.BadZipFile)
 # Bytes of numbers that need no work where `.` is the decimal mark.
 _PLAIN = np.isin(np.arange(256), list(b"0123456789.-"))
 # Between thousands: spaces (plain, no-break, narrow, figure, thin) and the apostrophes of Switzerland.
@@ -79,9 +65,6 @@ _NUMBER = {
     mark: rf"^-?(?:\d+|\d{{1,3}}(?:{between}\d{{3}})+)?(?:[{mark}]\d*)?$"
     for mark, between in _BETWEEN.items()
 }
-
-# Cells of a line that is no row -> what the line is, None when that is not known.
-Footer = Callable[[list[str]], str | None]
 
 
 @dataclass(frozen=True)
@@ -107,6 +90,31 @@ class Layout:
     remedy: str = "export it again with the usual columns"
     within: int = 30
 
+    @cached_property
+    def _by_key(self) -> dict[str, list[tuple[str, int]]]:
+        """Heading as headings are compared -> the names that it may mean, and how much each prefers it."""
+        found: dict[str, list[tuple[str, int]]] = {}
+        for name, accepted in self.headings.items():
+            for rank, heading in enumerate(accepted):
+                if isinstance(heading, str):
+                    found.setdefault(header_key(heading), []).append((name, rank))
+        return found
+
+    @cached_property
+    def _patterns(self) -> list[tuple[re.Pattern[str], str, int]]:
+        return [
+            (heading, name, rank)
+            for name, accepted in self.headings.items()
+            for rank, heading in enumerate(accepted)
+            if isinstance(heading, re.Pattern)
+        ]
+
+    def meanings(self, key: str) -> list[tuple[str, int]]:
+        """(our name, rank among its headings) of a heading, given as headings are compared."""
+        found = self._by_key.get(key, [])
+        matched = [(name, rank) for pattern, name, rank in self._patterns if pattern.fullmatch(key)]
+        return found + matched
+
 
 @dataclass
 class Table:
@@ -125,7 +133,7 @@ class Table:
     log: ReadLog
     _places: dict[str, int]
     _width: int
-    _source: _Text | _Sheet
+    _source: TextTable | SheetTable
     _footer: Footer | None
 
     def match(self, name: str) -> dict[str, str]:
@@ -144,8 +152,8 @@ class Table:
         """
         noted = self.log if log is None else log
         ended: int | None = None
-        for part in self._source.parts(self.header_line, self._width, self._footer):
-            if isinstance(part, _Odd):
+        for part in self._source.parts(self._width, self._footer):
+            if isinstance(part, OddLine):
                 ended = self._odd(part, noted, ended)
                 continue
             columns = {name: part.columns[place] for name, place in self._places.items()}
@@ -164,7 +172,7 @@ class Table:
                 )
             yield block
 
-    def _odd(self, line: _Odd, log: ReadLog, ended: int | None) -> int | None:
+    def _odd(self, line: OddLine, log: ReadLog, ended: int | None) -> int | None:
         if not any(cell.strip() for cell in line.cells):
             log.skip("blank line")
             return ended
@@ -215,16 +223,16 @@ def open_table(
 
     Notes unknown columns and the preamble in the log. Raises FileRefused, see the module.
     """
-    source: _Text | _Sheet
+    source: TextTable | SheetTable
     if file.suffix in (".xlsx", ".xlsm"):
-        source = _Sheet(file, sheet, decimal)
+        source = SheetTable(file, sheet, decimal)
     else:
         first = file.first_character()
         if first in ("", "<"):
             what = "is empty" if first == "" else "is a web page, no export"
             raise FileRefused(f"{file.name}: {what}; export it again")
-        source = _Text(file, encoding, fallback, delimiter, quoted)
-    found = source.header(layouts)
+        source = TextTable(file, encoding, fallback, delimiter, quoted)
+    found = _header(source, layouts)
     if found is None:
         layout = next(iter(layouts.values()))
         wanted = ", ".join(_heading(layout, name) for name in layout.required or layout.headings)
@@ -239,7 +247,7 @@ def open_table(
     ignored = {header_key(heading) for heading in layout.ignored}
     for heading in found.cells:
         key = header_key(heading)
-        if key and key not in ignored and not _is_known(layout, key):
+        if key and key not in ignored and not layout.meanings(key):
             log.unknown_columns.add(_shown(heading))
     if found.line > 1:
         log.skip("preamble", found.line - 1)
@@ -304,7 +312,7 @@ def _hundredth(text: str) -> str:
 
 def days(values: pa.Array[Any], formats: Sequence[str] = ()) -> pa.Array[Any]:
     """Days, or the days of times, in one of the strptime formats or ISO 8601 -> ISO 8601; else UNREADABLE."""
-    if _are_iso_days(values):
+    if are_iso_days(values):
         return values
     parsers = [compile_format(format_) for format_ in (*formats, "%Y-%m-%d")]
 
@@ -316,7 +324,8 @@ def days(values: pa.Array[Any], formats: Sequence[str] = ()) -> pa.Array[Any]:
     return by_value(values, read, pa.string())
 
 
-def _are_iso_days(values: pa.Array[Any]) -> bool:
+def are_iso_days(values: pa.Array[Any]) -> bool:
+    """Whether every text is a day written as ISO 8601 has it, or null."""
     try:
         first = pc.min(values.cast(pa.date32()))
     except pa.ArrowInvalid:
@@ -415,6 +424,8 @@ def refuse(block: Block, mask: pa.Array[Any], column: str, reason: str) -> None:
 
 def refuse_ruined(block: Block, name: str) -> None:
     """Quarantine the rows whose id a spreadsheet has destroyed (`1,23E+10`)."""
+    if not holds(block.columns[name], "eE"):
+        return
     ruined = pc.match_substring_regex(block.columns[name], r"^\d+(?:[.,]\d+)?[eE]\+?\d+$")
     refuse(block, ruined, name, "was ruined by a spreadsheet (1,23E+10); export it as text")
 
@@ -429,7 +440,8 @@ def split(block: Block, mask: pa.Array[Any]) -> tuple[Block, list[Row]]:
 
 def total(values: pa.Array[Any]) -> Decimal:
     """The sum of a column of `numbers`; what is null or UNREADABLE adds nothing."""
-    values = values.filter(pc.not_equal(values, UNREADABLE))
+    if holds(values, UNREADABLE):
+        values = values.filter(pc.not_equal(values, UNREADABLE))
     try:
         summed: Any = pc.sum(values.cast(pa.decimal128(38, 12))).as_py()
     except pa.ArrowInvalid:  # more than twelve places
@@ -471,12 +483,25 @@ class _Header:
     known: int
 
 
-def _find_header(lines: Iterator[tuple[int, list[str]]], layouts: Mapping[str, Layout]) -> _Header | None:
+def _header(source: TextTable | SheetTable, layouts: Mapping[str, Layout]) -> _Header | None:
+    """The first line with two known headings, read with the delimiter that gives most of them."""
+    best: _Header | None = None
+    how = ""
+    for delimiter, lines in source.heads(max(layout.within for layout in layouts.values())):
+        found = _first_header(lines, layouts)
+        if found is not None and (best is None or found.known > best.known):
+            best, how = found, delimiter
+    if best is not None:
+        source.begin(how, best.line)
+    return best
+
+
+def _first_header(lines: Iterator[Line], layouts: Mapping[str, Layout]) -> _Header | None:
     above: list[list[str]] = []
     for line, cells in lines:
         keys = {header_key(cell) for cell in cells} - {""}
         counts = {
-            language: sum(1 for key in keys if _is_known(layout, key))
+            language: sum(1 for key in keys if layout.meanings(key))
             for language, layout in layouts.items()
             if line <= layout.within
         }
@@ -489,25 +514,14 @@ def _find_header(lines: Iterator[tuple[int, list[str]]], layouts: Mapping[str, L
     return None
 
 
-def _is_known(layout: Layout, key: str) -> bool:
-    return any(_rank(accepted, key) is not None for accepted in layout.headings.values())
-
-
-def _rank(accepted: Sequence[str | re.Pattern[str]], key: str) -> int | None:
-    for rank, heading in enumerate(accepted):
-        if heading.fullmatch(key) if isinstance(heading, re.Pattern) else header_key(heading) == key:
-            return rank
-    return None
-
-
 def _places(file: InboxFile, layout: Layout, cells: list[str]) -> dict[str, int]:
     """Our name -> which column. Raises FileRefused when two columns have the same claim to a name."""
+    claims: dict[str, list[tuple[int, int]]] = {}
+    for place, cell in enumerate(cells):
+        for name, rank in layout.meanings(header_key(cell)):
+            claims.setdefault(name, []).append((rank, place))
     places: dict[str, int] = {}
-    keys = [header_key(cell) for cell in cells]
-    for name, accepted in layout.headings.items():
-        ranked = [(rank, at) for at, key in enumerate(keys) if (rank := _rank(accepted, key)) is not None]
-        if not ranked:
-            continue
+    for name, ranked in claims.items():
         first, place = min(ranked)
         if sum(1 for rank, _ in ranked if rank == first) > 1:
             raise FileRefused(f"{file.name}: has the column {_shown(cells[place])} twice; {layout.remedy}")
@@ -523,319 +537,3 @@ def _heading(layout: Layout, name: str) -> str:
 
 def _shown(heading: str) -> str:
     return " ".join(heading.strip("\ufeff").split())
-
-
-# --- text files --------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Part:
-    """Rows of the header's width: the lines on which they end, and all columns."""
-
-    lines: Any
-    columns: list[pa.Array[Any]]
-
-
-@dataclass
-class _Odd:
-    """A line that is no row of the header's width."""
-
-    number: int
-    cells: list[str]
-
-
-class _Text:
-    """A CSV or TSV file of any encoding."""
-
-    def __init__(
-        self, file: InboxFile, encoding: str | None, fallback: str, delimiter: str | None, quoted: bool
-    ) -> None:
-        self._file = file
-        self._encoding = encoding
-        self._fallback = fallback
-        self._delimiters = delimiter or _DELIMITERS
-        self._quoted = quoted
-        self._head = ""
-
-    def header(self, layouts: Mapping[str, Layout]) -> _Header | None:
-        within = max(layout.within for layout in layouts.values())
-        lines = list(islice(self._file.lines(self._encoding, self._fallback), within))
-        self._encoding = self._file.encoding
-        best: _Header | None = None
-        for delimiter in self._delimiters:
-            found = _find_header(self._records(lines, delimiter), layouts)
-            if found is not None and (best is None or found.known > best.known):
-                best, self._delimiters = found, delimiter
-                self._head = "".join(lines[: found.line])
-        return best
-
-    def _records(self, lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self._quoted else csv.QUOTE_NONE
-        reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)
-        try:
-            for cells in reader:
-                yield reader.line_num, cells
-        except csv.Error:
-            return
-
-    def parts(self, header_line: int, width: int, _footer: Footer | None) -> Iterator[_Part | _Odd]:
-        odd: list[Any] = []
-
-        def put_aside(row: Any) -> str:
-            odd.append(row)
-            return "skip"
-
-        lines = _Lines(header_line)
-        are_sound = not self._quoted
-        with (
-            _Bytes(self._file, str(self._encoding), self._head) as stream,
-            ThreadPoolExecutor(max_workers=1) as ahead,
-        ):
-            reader = self._reader(stream, width, put_aside)
-            # Parsed while the caller casts the batch before.
-            coming = ahead.submit(self._next, reader)
-            while (batch := coming.result()) is not None:
-                coming = ahead.submit(self._next, reader)
-                columns = batch.columns
-                breaks, is_suspicious = _breaks(columns, self._delimiters)
-                if is_suspicious and not are_sound:
-                    are_sound = self._check_quotes()
-                numbers_, passed = lines.take(batch.num_rows, breaks, odd)
-                yield from (self._odd(number, row) for number, row in passed)
-                yield _Part(numbers_, columns)
-            yield from (self._odd(number, row) for number, row in lines.take(0, None, odd, is_last=True)[1])
-            if stream.quotes % 2 and not are_sound:
-                self._check_quotes()
-
-    def _odd(self, line: int, row: Any) -> _Odd:
-        records = self._records(row.text.splitlines(keepends=True), self._delimiters)
-        return _Odd(line, next((cells for _, cells in records), [row.text]))
-
-    def _reader(self, stream: _Bytes, width: int, put_aside: Callable[[Any], str]) -> Any:
-        """Arrow's reader, None when nothing stands below the header."""
-        names = [str(place) for place in range(width)]
-        try:
-            if not stream.peek():
-                return None
-            return arrow_csv.open_csv(
-                stream,
-                # Threads would lose the numbers of the lines that are no rows.
-                read_options=arrow_csv.ReadOptions(
-                    use_threads=False, block_size=_BLOCK_BYTES, column_names=names
-                ),
-                parse_options=arrow_csv.ParseOptions(
-                    delimiter=self._delimiters,
-                    quote_char='"' if self._quoted else False,
-                    newlines_in_values=self._quoted,
-                    ignore_empty_lines=False,
-                    invalid_row_handler=put_aside,
-                ),
-                convert_options=arrow_csv.ConvertOptions(
-                    check_utf8=False,
-                    column_types=dict.fromkeys(names, pa.string()),
-                    null_values=[""],
-                    strings_can_be_null=True,
-                ),
-            )
-        except (*_BROKEN, pa.ArrowInvalid) as error:
-            raise self._explained(error) from error
-
-    def _next(self, reader: Any) -> pa.RecordBatch | None:
-        if reader is None:
-            return None
-        try:
-            batch: pa.RecordBatch = reader.read_next_batch()
-        except StopIteration:
-            return None
-        except (*_BROKEN, pa.ArrowInvalid) as error:
-            raise self._explained(error) from error
-        return batch
-
-    def _explained(self, error: Exception) -> FileRefused:
-        """What is wrong, as the reader of lines says it."""
-        name = self._file.name
-        if isinstance(error, pa.ArrowInvalid):
-            return FileRefused(
-                f"{name}: a quote does not close, or a row is longer than {_BLOCK_BYTES >> 20} MB; "
-                "the file is cut short or misquoted, export it again"
-            )
-        try:
-            for _ in self._file.lines(self._encoding):
-                pass
-        except FileRefused as refused:
-            return refused
-        except zlib.error:
-            pass
-        return FileRefused(f"{name}: cannot be unpacked ({type(error).__name__}); copy it here again")
-
-    def _check_quotes(self) -> bool:
-        """Read the file by the strict rules of quotes. Raises FileRefused for one that does not close."""
-        for _ in self._file.table(delimiter=self._delimiters, encoding=self._encoding):
-            pass
-        return True
-
-
-def _breaks(columns: Sequence[pa.Array[Any]], delimiter: str) -> tuple[Any, bool]:
-    """(line breaks within the cells of each row or None, whether a cell may have swallowed a row).
-
-    A quote that does not close swallows what follows up to some later quote. The row then has its number of
-    cells only if the swallowed text has a line break and as many delimiters as a row has.
-    """
-    breaks: Any = None
-    is_suspicious = False
-    for values in columns:
-        _, _, data = spans(values)
-        if not bool((data == 10).any()):
-            continue
-        here = pc.fill_null(pc.count_substring(values, "\n"), 0)
-        broken = values.filter(pc.greater(here, 0))
-        delimiters = pc.max(pc.count_substring(broken, delimiter)).as_py() or 0
-        is_suspicious = is_suspicious or delimiters >= len(columns) - 1
-        breaks = here.to_numpy() if breaks is None else breaks + here.to_numpy()
-    return breaks, is_suspicious
-
-
-class _Lines:
-    """Which lines the rows of each batch end on.
-
-    Arrow numbers only the records of another width. Those between two rows, and the line breaks within
-    cells, move the rows after them down.
-    """
-
-    def __init__(self, header_line: int) -> None:
-        self._records = 0
-        self._breaks = header_line
-
-    def take(
-        self, rows: int, breaks: Any, odd: list[Any], *, is_last: bool = False
-    ) -> tuple[Any, list[tuple[int, Any]]]:
-        """(lines of the rows, (line, record) of those put aside before the last one; gone from `odd`)."""
-        last = self._records + rows
-        count = 0
-        while count < len(odd) and (is_last or odd[count].number <= last + count):
-            count += 1
-        passed = odd[:count]
-        del odd[:count]
-        numbers_ = np.arange(self._records + 1, last + count + 1, dtype=np.int64)
-        is_row = np.ones(len(numbers_), dtype=bool)
-        broken = np.zeros(len(numbers_), dtype=np.int64)
-        for row in passed:
-            at = row.number - self._records - 1
-            is_row[at] = False
-            broken[at] = row.text.count("\n")
-        if breaks is not None:
-            broken[is_row] = breaks
-        lines = numbers_ + np.cumsum(broken) + self._breaks
-        self._records = last + count
-        self._breaks += int(broken.sum())
-        return lines[is_row], list(zip(lines[~is_row].tolist(), passed, strict=True))
-
-
-class _Bytes(io.RawIOBase):
-    """What follows the header, as UTF-8. Counts quotes; raises one of _BROKEN where the file is damaged."""
-
-    def __init__(self, file: InboxFile, encoding: str, head: str) -> None:
-        super().__init__()
-        self.quotes = 0
-        self._first = b""
-        self._text: IO[str] | None = None
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-        if encoding in _UTF8:
-            self._bytes = file.open_binary()
-            passed = self._bytes.read(len(head.encode()))
-            if encoding == "utf-8-sig" and passed.startswith(codecs.BOM_UTF8):
-                self._bytes.read(len(codecs.BOM_UTF8))
-        else:
-            self._text = file.text(encoding)
-            self._text.read(len(head))
-
-    def peek(self) -> bytes:
-        """The first bytes, b"" when there are none."""
-        self._first = self._first or self._chunk(_BLOCK_BYTES)
-        return self._first
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def read(self, size: int = _BLOCK_BYTES) -> bytes:
-        """At most `size` bytes, b"" at the end of the file."""
-        if self._first:
-            chunk, self._first = self._first[:size], self._first[size:]
-        else:
-            chunk = self._chunk(size)
-        self.quotes += chunk.count(b'"')
-        return chunk
-
-    def _chunk(self, size: int) -> bytes:
-        if self._text is not None:
-            # A character may take three bytes more in UTF-8.
-            return self._text.read(max(1, size // 4)).encode()
-        chunk = self._bytes.read(size)
-        self._decoder.decode(chunk, final=not chunk)
-        return chunk
-
-    def close(self) -> None:
-        """Close the file."""
-        (self._bytes if self._text is None else self._text).close()
-        super().close()
-
-
-# --- spreadsheets ------------------------------------------------------------------------------------
-
-
-class _Sheet:
-    """A sheet of an XLSX workbook."""
-
-    def __init__(self, file: InboxFile, sheet: str | None, decimal: str) -> None:
-        self._file = file
-        self._sheet = sheet
-        self._decimal = decimal
-
-    def _rows(self) -> Iterator[tuple[int, list[str]]]:
-        for number, cells in self._file.table(sheet=self._sheet):
-            yield number, [self._cell(cell) for cell in cells]
-
-    def _cell(self, cell: Cell) -> str:
-        if isinstance(cell, (int, float)) and abs(cell) >= _EXACT_LIMIT:
-            return f"{cell:.14E}"
-        if isinstance(cell, float):
-            return cell_text(cell).replace(".", self._decimal)
-        if isinstance(cell, datetime):
-            return (cell.date() if cell.time() == time() else cell).isoformat()
-        return cell_text(cell)
-
-    def header(self, layouts: Mapping[str, Layout]) -> _Header | None:
-        found = _find_header(self._rows(), layouts)
-        if found is not None:
-            while found.cells and not found.cells[-1].strip():
-                found.cells.pop()
-        return found
-
-    def parts(self, header_line: int, width: int, footer: Footer | None) -> Iterator[_Part | _Odd]:
-        lines: list[int] = []
-        columns: list[list[str | None]] = [[] for _ in range(width)]
-
-        def taken() -> _Part:
-            part = _Part(np.array(lines, dtype=np.int64), [pa.array(v, pa.string()) for v in columns])
-            lines.clear()
-            for values in columns:
-                values.clear()
-            return part
-
-        for number, cells in self._rows():
-            if number <= header_line:
-                continue
-            filled = [cell for cell in cells if cell]
-            if any(cells[width:]) or (
-                width > 1 and len(filled) == 1 and footer is not None and footer(filled) is not None
-            ):
-                yield taken()
-                yield _Odd(number, cells if any(cells[width:]) else filled)
-                continue
-            lines.append(number)
-            for place, values in enumerate(columns):
-                values.append((cells[place] if place < len(cells) else None) or None)
-            if len(lines) == _SHEET_ROWS:
-                yield taken()
-        yield taken()
