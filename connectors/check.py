@@ -166,10 +166,12 @@ class _Checker:
     def _parts(self, block: Block) -> Iterator[Checked]:
         """The block whole, or where something does not cast with its column, in parts."""
         try:
-            yield Checked(self._cast(block), [], len(block))
-            return
+            batch = self._cast(block)
         except MISFITS:
             block = _decoded(block)
+        else:
+            yield Checked(batch, [], len(block))
+            return
         if len(block) > _FEW_ROWS:
             step = max(_FEW_ROWS, -(-len(block) // _PARTS))
             for start in range(0, len(block), step):

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from connectors import _table
+from connectors import _table_files
 from connectors._table import (
     UNREADABLE,
     Layout,
@@ -224,7 +224,7 @@ def test_a_line_that_is_no_row_refuses_the_file(tmp_path: Path, content: str, me
 def test_an_opening_quote_that_swallows_the_file_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_table, "_BLOCK_BYTES", 4096)
+    monkeypatch.setattr(_table_files, "_BLOCK_BYTES", 4096)
     content = 'Day,Campaign,Cost\n2024-03-01,"a,1\n' + "2024-03-02,b,2\n" * 1000
     assert "a quote does not close" in refusal(tmp_path, content)
 
@@ -263,7 +263,7 @@ def test_what_is_written_is_read_line_for_line(
     encoding: str,
     block: int,
 ) -> None:
-    monkeypatch.setattr(_table, "_BLOCK_BYTES", block)
+    monkeypatch.setattr(_table_files, "_BLOCK_BYTES", block)
     made = io.StringIO(newline="")
     writer = csv.writer(made, delimiter=delimiter, quoting=quoting, lineterminator="\n")
     writer.writerows([("Day", "Campaign", "Cost"), *rows])

@@ -1,7 +1,7 @@
 """What share of the conversions would be lost without each channel."""
 
 
-def model(dbt, session):  # noqa: D103, ANN001, ANN201 - dbt's own form
+def model(dbt, session):  # noqa: D103, ANN001, ANN201, ARG001 - dbt's own form
     dbt.config(materialized="table")
     import attribution
 

@@ -1,7 +1,7 @@
 """Which visitors, phones and accounts hang together."""
 
 
-def model(dbt, session):  # noqa: D103, ANN001, ANN201 - dbt's own form
+def model(dbt, session):  # noqa: D103, ANN001, ANN201, ARG001 - dbt's own form
     dbt.config(schema="intermediate", materialized="table")
     import attribution
 
