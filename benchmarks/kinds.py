@@ -79,9 +79,9 @@ def _values(count: int) -> Iterator[dict[str, Any]]:
             "comma": f"{cents // 100},{cents % 100:02}",
             "impressions": pick.randrange(5_000),
             "clicks": pick.randrange(60),
-            "campaign": pick.randrange(200),
-            "group": pick.randrange(5_000),
-            "keyword": pick.randrange(20_000),
+            "campaign": pick.randint(1, 200),
+            "group": pick.randint(1, 5_000),
+            "keyword": pick.randint(1, 20_000),
             "phone": 912_000_000 + pick.randrange(300_000),
             "talk": pick.randrange(900),
         }
