@@ -91,9 +91,8 @@ def texts(values: pa.Array[Any]) -> pa.Array[Any]:
 def _integers(values: pa.Array[Any]) -> pa.Array[Any]:
     if is_text(values):
         values = _number_texts(values)
-        _, _, data = spans(values)
         # Arrow reads 0x1F.
-        if bool(((data | 0x20) == ord("x")).any()):
+        if holds(values, "xX"):
             raise Misfit
         return values.cast(pa.int64())
     if pa.types.is_integer(values.type) or pa.types.is_null(values.type):
@@ -186,16 +185,24 @@ def _trimmed(values: pa.Array[Any], held: Spans) -> pa.Array[Any]:
     return values
 
 
+def text_bytes(values: pa.Array[Any]) -> Any:
+    """All bytes of a text array's values, as a numpy array."""
+    _, offsets, data = values.buffers()
+    if offsets is None or data is None or len(values) == 0:
+        return np.zeros(0, dtype=np.uint8)
+    ends = np.frombuffer(memoryview(offsets), dtype=np.int32)
+    first, last = int(ends[values.offset]), int(ends[values.offset + len(values)])
+    return np.frombuffer(memoryview(data), dtype=np.uint8)[first:last]
+
+
 def spans(values: pa.Array[Any]) -> Spans:
     """(starts, lengths, bytes) of a text array, as numpy arrays."""
-    _, offsets, data = values.buffers()
+    _, offsets, _ = values.buffers()
     if offsets is None or len(values) == 0:
         nothing = np.zeros(0, dtype=np.int64)
         return nothing, nothing, np.zeros(0, dtype=np.uint8)
     ends = np.frombuffer(memoryview(offsets), dtype=np.int32)[values.offset : values.offset + len(values) + 1]
-    held = np.zeros(0, dtype=np.uint8) if data is None else np.frombuffer(memoryview(data), dtype=np.uint8)
-    first = int(ends[0])
-    return ends[:-1] - first, np.diff(ends), held[first : int(ends[-1])]
+    return ends[:-1] - ends[0], np.diff(ends), text_bytes(values)
 
 
 def _empty_as_null(values: pa.Array[Any], held: Spans) -> pa.Array[Any]:
@@ -210,7 +217,7 @@ def _empty_as_null(values: pa.Array[Any], held: Spans) -> pa.Array[Any]:
 
 def holds(values: pa.Array[Any], characters: str) -> bool:
     """Whether an ASCII character stands anywhere in the texts: far faster than a pattern tells."""
-    _, _, data = spans(values)
+    data = text_bytes(values)
     return any(bool((data == ord(character)).any()) for character in characters)
 
 

@@ -42,7 +42,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from connectors._cells import compile_format, header_key
-from connectors._columns import by_value, holds, is_text, spans, texts
+from connectors._columns import by_value, holds, is_text, spans, text_bytes, texts
 from connectors._table_files import Footer, Line, OddLine, SheetTable, TextTable
 from connectors.contract import Block, ReadLog, Row
 from connectors.errors import FileRefused
@@ -194,7 +194,8 @@ class Table:
     def require(self, block: Block, name: str, what: str) -> None:
         """Refuse the file, naming the line, when a number or a day of the column could not be read."""
         values = block.columns[name]
-        unread = pc.index(values, UNREADABLE).as_py() if is_text(values) else -1
+        is_doubtful = is_text(values) and holds(values, UNREADABLE)
+        unread = pc.index(values, UNREADABLE).as_py() if is_doubtful else -1
         if unread >= 0:
             line = block.numbers[unread].as_py()
             raise FileRefused(f"{self.file.name}: line {line}: {self.headings.get(name, name)} {what}")
@@ -290,8 +291,7 @@ def numbers(values: pa.Array[Any], decimal: str = ".", marks: Sequence[str] = MA
 
 def _are_plain(values: pa.Array[Any]) -> bool:
     """Whether every text is a number with `.` and no grouping: most columns are, and a cast tells fastest."""
-    _, _, data = spans(values)
-    if not bool(_PLAIN[data].all()):
+    if not bool(_PLAIN[text_bytes(values)].all()):
         return False
     try:
         values.cast(pa.float64())

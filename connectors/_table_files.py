@@ -24,7 +24,7 @@ import pyarrow.compute
 import pyarrow.csv
 
 from connectors._cells import cell_text
-from connectors._columns import spans
+from connectors._columns import holds
 from connectors.errors import FileRefused
 from connectors.files import Cell, InboxFile
 
@@ -204,8 +204,7 @@ def _breaks(columns: Sequence[pa.Array[Any]], delimiter: str) -> tuple[Any, bool
     breaks: Any = None
     is_suspicious = False
     for values in columns:
-        _, _, data = spans(values)
-        if not bool((data == 10).any()):
+        if not holds(values, "\n"):
             continue
         here = pc.fill_null(pc.count_substring(values, "\n"), 0)
         broken = values.filter(pc.greater(here, 0))

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from connectors import _table
+from connectors import _table_files
 from connectors.errors import FileRefused
 from connectors.google_ads import CONNECTOR
 from tests.unit.vendor_files import Read, options, read
@@ -523,7 +523,7 @@ def test_the_label_of_a_total_may_stand_in_any_column_of_text(tmp_path: Path) ->
 def test_a_campaign_called_total_is_one_however_the_file_is_cut_into_blocks(
     tmp_path: Path, bytes_: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_table, "_BLOCK_BYTES", bytes_)
+    monkeypatch.setattr(_table_files, "_BLOCK_BYTES", bytes_)
     columns = "Day,Campaign,Currency code,Cost\n"
     scans = "2024-03-01,Total: body scan,EUR,7.00\n" * 60
     totals = "2024-03-01,Total: Campaigns,EUR,421.00\n,Total: Campaigns,EUR,421.00\n"
