@@ -136,13 +136,15 @@ def test_every_table_has_a_row_count_and_every_model_a_lineage(
 ) -> None:
     """No model's SQL is beyond the resolver: one that is would silently lose its lineage."""
     tables = first_night.clinic.rows(
-        "select schema_name, table_name from duckdb_tables() where (schema_name, table_name) "
-        "<> ('ops', 'publication')"
+        "select schema_name, table_name from duckdb_tables() where (schema_name, table_name) not in "
+        "(('ops', 'publication'), ('ops', 'restatements'))"
     )
     for schema, table in tables:
         found = metadata(instance, schema, table)
         assert "dagster/row_count" in found, (schema, table)
-        assert "dagster/column_lineage" in found, (schema, table)
+        # What Python makes has no SQL to read.
+        if table != "channel_removal_effects":
+            assert "dagster/column_lineage" in found, (schema, table)
 
 
 def test_the_summary_says_what_landed_the_headlines_and_where_the_files_are(first_night: FirstNight) -> None:
