@@ -90,7 +90,7 @@ def test_a_run_started_on_the_page_publishes(
     button = (By.XPATH, "//button[contains(., 'Materialize all')]")
     # The landing assets have days: a run from the page says which to read again.
     latest = (By.XPATH, "//button[normalize-space(.)='Latest']")
-    launch = (By.XPATH, "//button[contains(., 'Launch backfill')]")
+    launch = (By.XPATH, "//button[starts-with(normalize-space(.), 'Launch')]")
     for wanted in (button, latest, launch):
         WebDriverWait(browser, PAGE_SECONDS).until(
             expected_conditions.element_to_be_clickable(wanted)
