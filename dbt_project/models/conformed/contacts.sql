@@ -1,24 +1,24 @@
-with overrides as (
-    select
-        trim(id) as id,
-        trim(channel) as channel
-    from {{ ref('stg_reference__channel_overrides') }}
-    where lower(trim(kind)) = 'contact'
-    qualify row_number() over (
-        partition by trim(id)
-        order by {{ quoted('on') }} desc nulls last, channel
-    ) = 1
-),
-
--- a contact may be named in full or by its vendor's id, and by a row that was folded into it
-overridden as (
+-- A contact may be named in full or by its vendor's id, and by a row that was folded into it. Of several
+-- decisions on one contact the latest stands.
+with overridden as (
     select
         names.contact_id,
-        min_by(overrides.channel, overrides.id) as channel
-    from overrides
+        trim(decided.channel) as channel,
+        nullif(trim(decided.{{ quoted('by') }}), '') as decided_by,
+        decided.{{ quoted('on') }} as decided_on,
+        nullif(trim(decided.reason), '') as reason
+    from {{ ref('stg_reference__channel_overrides') }} as decided
     inner join {{ ref('contact_aliases') }} as names
-        on overrides.id = names.contact_name
-    group by names.contact_id
+        on trim(decided.id) = names.contact_name
+    where lower(trim(decided.kind)) = 'contact'
+    qualify row_number() over (
+        partition by names.contact_id
+        order by
+            decided.{{ quoted('on') }} desc nulls last,
+            trim(decided.channel),
+            decided.{{ quoted('by') }},
+            decided.reason
+    ) = 1
 ),
 
 -- a dedicated number's campaign may be one of ad_spend, whose channel then stands
@@ -226,7 +226,15 @@ select
         else placed.own_{{ column }}
     end as {{ column }},
     {%- endfor %}
-    overridden.channel is not null as is_channel_overridden
+    overridden.channel is not null as is_channel_overridden,
+    case
+        when overridden.channel is null then null
+        when placed.is_by_session then placed.session_channel
+        else placed.own_channel
+    end as channel_before_override,
+    overridden.decided_by as override_by,
+    overridden.decided_on as override_on,
+    overridden.reason as override_reason
 from placed
 left join overridden
     on placed.contact_id = overridden.contact_id

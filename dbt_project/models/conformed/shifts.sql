@@ -52,6 +52,7 @@ qualify row_number() over (
         case when shift_id is null then resource end,
         case when shift_id is null then doctor end,
         case when shift_id is null then room end,
+        case when shift_id is null then branch end,
         case when shift_id is null then starts_at end
-    order by ends_at desc
+    order by ends_at desc, branch asc
 ) = 1

@@ -2,8 +2,9 @@ with patients as (
     select
         patient_history.patient_id,
         patient_history.converted_at,
-        trim(patient_history.self_reported_source) as self_reported_source,
-        link_evidence.rule
+        link_evidence.channel,
+        link_evidence.source,
+        link_evidence.campaign
     from {{ ref('patient_history') }} as patient_history
     inner join {{ ref('link_evidence') }} as link_evidence
         on patient_history.patient_id = link_evidence.patient_id
@@ -62,37 +63,19 @@ models as (
     {% endfor -%}
 ),
 
--- the desk's words, compared trimmed and case-folded; of two entries for one text the first by name counts
-self_reported_channels as (
-    select
-        lower(trim(text)) as folded_text,
-        min(channel) as channel
-    from {{ ref('stg_reference__self_reported_map') }}
-    group by all
-),
-
+-- all that is known is what the link says: the desk's words, a relative, nothing
 without_touch as (
     select
         patients.patient_id,
         models.attribution_model,
         cast(null as varchar) as touch_id,
         cast(null as timestamptz) as touched_at,
-        case
-            when patients.rule = 'self_reported'
-                then coalesce(self_reported_channels.channel, 'self_reported')
-            when patients.rule = 'household' then 'household'
-            else 'unlinked'
-        end as channel,
-        case
-            when patients.rule = 'self_reported' then patients.self_reported_source
-            else '(none)'
-        end as source,
-        '(none)' as campaign,
+        patients.channel,
+        patients.source,
+        patients.campaign,
         1.0 as credit
     from patients
     cross join models
-    left join self_reported_channels
-        on lower(patients.self_reported_source) = self_reported_channels.folded_text
     where
         not exists (
             select 1 from placed
@@ -115,21 +98,6 @@ all_credits as (
     union all
 
     select * from without_touch
-),
-
--- of several decisions on one patient the latest stands
-overrides as (
-    select
-        coalesce(cards.patient_id, trim(decided.id)) as patient_id,
-        trim(decided.channel) as channel
-    from {{ ref('stg_reference__channel_overrides') }} as decided
-    left join {{ ref('patient_cards') }} as cards
-        on trim(decided.id) = cards.card_id
-    where lower(trim(decided.kind)) = 'patient'
-    qualify row_number() over (
-        partition by coalesce(cards.patient_id, trim(decided.id))
-        order by {{ quoted('on') }} desc nulls last, channel asc
-    ) = 1
 )
 
 select
@@ -146,7 +114,8 @@ select
         when coalesce(overrides.channel, all_credits.channel) = all_credits.channel then all_credits.campaign
         else '(none)'
     end as campaign,
-    cast(all_credits.credit as double) as credit
+    cast(all_credits.credit as double) as credit,
+    case when overrides.patient_id is not null then all_credits.channel end as channel_before_override
 from all_credits
-left join overrides
+left join {{ ref('patient_overrides') }} as overrides
     on all_credits.patient_id = overrides.patient_id

@@ -158,6 +158,7 @@ touches as (
             when pieces.contact_id is not null then 'contact'
             else 'session'
         end as origin,
+        told.is_overridden,
         pieces.contact_channel,
         pieces.contact_source,
         pieces.contact_campaign,
@@ -193,6 +194,12 @@ select
     end as touch_kind,
     contact_id,
     session_id,
+    case
+        when origin = 'told' and is_overridden then 'override'
+        -- a contact that tells nothing has the channel of its session, direct or unassigned as it is
+        when origin = 'session' or (origin = 'contact' and session_id is not null) then 'session'
+        else 'contact'
+    end as channel_from,
     coalesce(
         case origin
             when 'session' then session_channel

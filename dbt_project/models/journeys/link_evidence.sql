@@ -98,13 +98,19 @@ visitor_sessions as (
     select
         patients.patient_id,
         cast(null as varchar) as contact_id,
-        max(sessions.started_at) as contacted_at,
+        sessions.started_at as contacted_at,
         patients.converted_at,
-        {{ elapsed_us('max(sessions.started_at)', 'patients.converted_at') }} as gap_us
+        {{ elapsed_us('sessions.started_at', 'patients.converted_at') }} as gap_us,
+        sessions.channel,
+        sessions.source,
+        sessions.campaign
     from {{ ref('patient_sessions') }} as sessions
     inner join patients
         on sessions.patient_id = patients.patient_id
-    group by patients.patient_id, patients.converted_at
+    qualify row_number() over (
+        partition by sessions.patient_id
+        order by sessions.started_at desc, sessions.session_id desc
+    ) = 1
 ),
 
 visitor as (
@@ -121,9 +127,23 @@ visitor as (
             order by case when contact_id is null then 1 else 0 end, gap_us, contact_id
         ) as candidate_order
     from (
-        select * from visitor_contacts
+        select
+            patient_id,
+            contact_id,
+            contacted_at,
+            converted_at,
+            gap_us
+        from visitor_contacts
+
         union all
-        select * from visitor_sessions
+
+        select
+            patient_id,
+            contact_id,
+            contacted_at,
+            converted_at,
+            gap_us
+        from visitor_sessions
     ) as found
 ),
 
@@ -206,18 +226,78 @@ candidates as (
 ranked as (
     select
         *,
-        row_number() over (partition by patient_id order by rule_order, candidate_order) as place
+        row_number() over (partition by patient_id order by rule_order, candidate_order) as preference
     from candidates
+),
+
+chosen as (
+    select
+        patient_id,
+        rule_order,
+        contacted_at,
+        abs(gap_us) as gap_us
+    from ranked
+    where preference = 1
+),
+
+-- the desk's words, compared trimmed and case-folded; of two entries for one text the first by name counts
+self_reported_channels as (
+    select
+        lower(trim(text)) as folded_text,
+        min(channel) as channel
+    from {{ ref('stg_reference__self_reported_map') }}
+    group by all
 )
 
 select
-    patient_id,
-    rule,
-    contact_id,
+    ranked.patient_id,
+    ranked.rule,
+    ranked.contact_id,
     -- a contact after the booking is dated at the booking
-    case when contacted_at > converted_at then converted_at else contacted_at end as touched_at,
-    cast(gap_us as double) / 1000000 as gap_seconds,
-    place = 1 as is_chosen
+    case
+        when ranked.contacted_at > ranked.converted_at then ranked.converted_at
+        else ranked.contacted_at
+    end as touched_at,
+    cast(ranked.gap_us as double) / 1000000 as gap_seconds,
+    case ranked.rule
+        when 'self_reported' then coalesce(self_reported_channels.channel, 'self_reported')
+        when 'household' then 'household'
+        when 'unlinked' then 'unlinked'
+        else coalesce(told.channel, visitor_sessions.channel)
+    end as channel,
+    case
+        when ranked.rule = 'self_reported' then trim(patients.self_reported_source)
+        else coalesce(told.source, visitor_sessions.source, '(none)')
+    end as source,
+    coalesce(told.campaign, visitor_sessions.campaign, '(none)') as campaign,
+    ranked.preference,
+    ranked.preference = 1 as is_chosen,
+    case
+        when ranked.preference = 1 then null
+        when ranked.rule_order > chosen.rule_order then 'weaker_rule'
+        when ranked.contact_id is null then 'no_contact'
+        -- of contacts that a booking names the earliest is chosen, which lies farthest
+        when ranked.rule != 'booking_reference' and abs(ranked.gap_us) > chosen.gap_us then 'larger_gap'
+        when ranked.contacted_at > chosen.contacted_at then 'later'
+        else 'larger_id'
+    end as lost_because
 from ranked
+inner join patients
+    on ranked.patient_id = patients.patient_id
+inner join chosen
+    on ranked.patient_id = chosen.patient_id
+left join {{ ref('contacts') }} as told
+    on ranked.contact_id = told.contact_id
+left join visitor_sessions
+    on
+        ranked.patient_id = visitor_sessions.patient_id
+        and ranked.rule = 'visitor'
+        and ranked.contact_id is null
+left join self_reported_channels
+    on
+        ranked.rule = 'self_reported'
+        and lower(trim(patients.self_reported_source)) = self_reported_channels.folded_text
 -- `unlinked` is no evidence of anything where another rule found something
-where rule != 'unlinked' or place = 1
+where
+    ranked.rule != 'unlinked'
+    or ranked.preference = 1

@@ -29,9 +29,11 @@ touches as (
 main_credits as (
     select
         patient_id,
+        touch_id,
         channel,
         source,
-        campaign
+        campaign,
+        channel_before_override
     from {{ ref('attribution_credits') }}
     where
         attribution_model = '{{ var("default_model") }}'
@@ -100,6 +102,11 @@ select
     main_credits.channel,
     main_credits.source,
     main_credits.campaign,
+    main_credits.touch_id as channel_touch_id,
+    main_credits.channel_before_override,
+    overrides.decided_by as override_by,
+    overrides.decided_on as override_on,
+    overrides.reason as override_reason,
     visits.visits,
     visits.visit_days,
     visits.visit_days >= 2 as is_repeat,
@@ -126,6 +133,8 @@ inner join main_credits
     on patients.patient_id = main_credits.patient_id
 inner join visits
     on patients.patient_id = visits.patient_id
+left join {{ ref('patient_overrides') }} as overrides
+    on patients.patient_id = overrides.patient_id
 left join touches
     on patients.patient_id = touches.patient_id
 left join revenue
