@@ -137,6 +137,7 @@ INPUTS: Mapping[str, tuple[Column, ...]] = {
         _c("source", "text", "The platform."),
         _c("account", "text", "Ad account."),
         _c("campaign_id", "text", "Campaign id.", required=True),
+        _c("keyword", "text", "Keyword that the click came by, where the platform tells it."),
     ),
     "other_costs": (
         _c("cost_id", "text", "Id of the line; the line's own content when the sheet has none."),

@@ -5,5 +5,6 @@ select
     clicked_on,
     'google' as source,
     account,
-    campaign_id
+    campaign_id,
+    keyword
 from {{ source('google_ads', 'clicks') }}

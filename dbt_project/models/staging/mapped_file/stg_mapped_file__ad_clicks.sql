@@ -5,5 +5,6 @@ select
     clicked_on,
     source,
     account,
-    campaign_id
+    campaign_id,
+    keyword
 from {{ source('mapped_file', 'ad_clicks') }}
