@@ -18,8 +18,18 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import phonenumbers
+import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from connectors import registry
 from connectors.conformed import INPUTS
@@ -114,11 +124,40 @@ class AttributionBlock(_Block):
     half_life_days: int = Field(default=7, ge=1)
 
 
+class TagWord(_Block):
+    """What a tag of the call tracker says: that the call is spam, is irrelevant, or how good it was.
+
+    `pattern` is a regular expression (RE2) over the tag's whole name without its type, case ignored. `score`
+    is the worth of the call, from 0, the worst, to 1, the best; where the meaning is score, and only there.
+    """
+
+    pattern: str = Field(min_length=1)
+    meaning: Literal["spam", "irrelevant", "score"]
+    score: Decimal | None = Field(default=None, ge=0, le=1, decimal_places=4)
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            pc.match_substring_regex(pa.array([""]), value)
+        except pa.ArrowInvalid:
+            raise ValueError("no regular expression; escape ( ) [ ] { } . * + ? | with \\") from None
+        return value
+
+    @model_validator(mode="after")
+    def _scored(self) -> TagWord:
+        if (self.meaning == "score") != (self.score is not None):
+            raise ValueError("write score, from 0 to 1, where the meaning is score, and only there")
+        return self
+
+
 class CallsBlock(_Block):
-    """What counts as a unique and as a target call."""
+    """What counts as a unique and as a target call, and what the call tracker's tags mean."""
 
     unique_days: int = Field(default=30, ge=1)
     target_min_seconds: int = Field(default=30, ge=0)
+    # Asked before the built-in words of nine languages.
+    tag_words: tuple[TagWord, ...] = ()
 
 
 class PrivacyBlock(_Block):
@@ -232,6 +271,7 @@ class Clinic(_Block):
             "half_life_days": self.attribution.half_life_days,
             "unique_days": self.calls.unique_days,
             "target_min_seconds": self.calls.target_min_seconds,
+            "tag_words": [word.model_dump(mode="json", exclude_none=True) for word in self.calls.tag_words],
             "sessions_of_record": self.sessions_of_record(),
         }
 

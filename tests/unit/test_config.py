@@ -54,6 +54,22 @@ def test_a_missing_file_names_the_command_that_writes_one(tmp_path: Path) -> Non
             "clinic.yaml: calls.unique_days: Input should be greater than or equal to 1",
         ),
         (
+            CLINIC + "calls: {tag_words: [{pattern: 'a(b', meaning: spam}]}",
+            "clinic.yaml: calls.tag_words.0.pattern: no regular expression; escape",
+        ),
+        (
+            CLINIC + "calls: {tag_words: [{pattern: a, meaning: score}]}",
+            "clinic.yaml: calls.tag_words.0: write score, from 0 to 1, where the meaning is score",
+        ),
+        (
+            CLINIC + "calls: {tag_words: [{pattern: a, meaning: spam, score: 1}]}",
+            "clinic.yaml: calls.tag_words.0: write score, from 0 to 1, where the meaning is score",
+        ),
+        (
+            CLINIC + "calls: {tag_words: [{pattern: a, meaning: score, score: 2}]}",
+            "clinic.yaml: calls.tag_words.0.score: Input should be less than or equal to 1",
+        ),
+        (
             CLINIC.replace("HR", "NO"),
             "clinic.yaml: clinic.phone_region: YAML reads this as true/false; put it in quotes",
         ),
@@ -160,3 +176,17 @@ def test_a_visit_counts_once_so_one_of_two_web_analytics_is_of_record(tmp_path: 
         "set `sessions_of_record: true` on one of them"
     )
     assert load(tmp_path, CLINIC + TWO_WEBS % ", sessions_of_record: true").sessions_of_record() == ["site"]
+
+
+def test_the_clinics_own_tag_words_reach_dbt(tmp_path: Path) -> None:
+    words = [
+        "{pattern: 'grade [AB]', meaning: score, score: 0.75}",
+        "{pattern: krivi broj, meaning: irrelevant}",
+    ]
+    clinic = load(
+        tmp_path, CLINIC + f"calls: {{tag_words: [{', '.join(words)}]}}\nsources: {{m: {{kind: cost_sheet}}}}"
+    )
+    assert clinic.dbt_vars()["tag_words"] == [
+        {"pattern": "grade [AB]", "meaning": "score", "score": "0.75"},
+        {"pattern": "krivi broj", "meaning": "irrelevant"},
+    ]
