@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines import progress
+from pipelines.exports import ExportError, write_exports
 from pipelines.home import POOL
 from pipelines.night import Night
 from pipelines.publish import SCHEMAS, PublishError, publish
@@ -31,7 +32,8 @@ def publication_assets(
         group_name="publish",
         description=(
             "What analysts open: warehouse/firstvisit.duckdb with the schemas marts, journeys, conformed and "
-            "ops, swapped in whole once every blocking test has passed. Readable by DuckDB 1.2 and later."
+            "ops, swapped in whole once every blocking test has passed. Readable by DuckDB 1.2 and later. "
+            "The desk's lists follow in exports/, readable by their owner alone."
         ),
         kinds={"duckdb"},
         deps=published,
@@ -51,7 +53,8 @@ def publication_assets(
                 warnings=warnings,
                 keep=night.clinic.publish.keep,
             )
-        except PublishError as error:
+            lists = write_exports(night.build, night.clinic.data_dir)
+        except (PublishError, ExportError) as error:
             raise dg.Failure(str(error), allow_retries=False) from None
         marts = {name: rows for name, rows in done.tables.items() if name.startswith("marts.")}
         for name, rows in marts.items():
@@ -67,6 +70,9 @@ def publication_assets(
                     or [dg.TableRecord({"table": "none", "rows": 0})]
                 ),
                 "tables": len(done.tables),
+                "exports": dg.MetadataValue.text(
+                    ", ".join(f"{name}: {rows} rows" for name, rows in lists.items()) or "none"
+                ),
                 "warnings": dg.MetadataValue.text("\n".join(warnings) or "none"),
             }
         )

@@ -68,6 +68,7 @@ def test_every_asset_is_made_here_described_and_grouped(graph: dg.AssetGraph) ->
         "conformed",
         "journeys",
         "marts",
+        "exports",
         "ops",
         "publish",
     }
