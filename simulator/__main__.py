@@ -1,4 +1,4 @@
-"""`python -m simulator --out DIR [--seed N] [--scale X] [--months 18]`."""
+"""`python -m simulator --out DIR [--seed N] [--scale X] [--months 18] [--noise 0.2]`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,17 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="1 is a clinic of some 2,500 new patients")
     parser.add_argument("--months", type=int, default=18, help="whole months, at least 15")
     parser.add_argument("--flaws", action="store_true", help="plant what a run must complain of, too")
+    parser.add_argument("--noise", type=float, default=0.0, help="share of sessions and numbers to spoil")
     given = parser.parse_args()
     try:
-        made = simulate(given.out, seed=given.seed, scale=given.scale, months=given.months, flaws=given.flaws)
+        made = simulate(
+            given.out,
+            seed=given.seed,
+            scale=given.scale,
+            months=given.months,
+            flaws=given.flaws,
+            noise=given.noise,
+        )
     except (FileExistsError, ValueError) as error:
         parser.error(str(error))
     print(

@@ -88,6 +88,8 @@ sources:
           is_contact_left: left_contact
           is_booked: booked
           is_missed: missed
+          operator: agent
+          branch: clinic
       reviews:
         columns:
           review_id: review
@@ -96,6 +98,20 @@ sources:
           doctor: doctor
           branch: branch
           platform: site
+
+  # What operators are paid, from the accountant.
+  payroll:
+    kind: mapped_file
+    streams:
+      metric_observations:
+        columns: {observed_on: day, metric: what, scope: about, scope_value: name, value: amount}
+
+  # What marketing counts by hand: followers, answers to surveys, people reached by events.
+  surveys:
+    kind: mapped_file
+    streams:
+      metric_observations:
+        columns: {observed_on: date, metric: what, scope: of, scope_value: which, value: figure}
 
   # The clinic's own system: lists in Windows-1251 with semicolons and decimal commas.
   mis:
@@ -138,6 +154,7 @@ sources:
           contact_ref: Заявка
           visitor_id: ClientID
           user_ref: UserID
+          minutes: Минут
         values:
           status: &statuses
             Выполнен: completed

@@ -24,6 +24,7 @@ from urllib.parse import quote, urlencode
 
 from simulator import clinic
 from simulator.config import CLINIC_YAML
+from simulator.keywords import click_keywords, reports
 from simulator.model import (
     MINUTE,
     US,
@@ -31,6 +32,7 @@ from simulator.model import (
     Card,
     Contact,
     Line,
+    Observation,
     Origin,
     Session,
     Spend,
@@ -41,6 +43,7 @@ from simulator.model import (
     local,
     local_day,
 )
+from simulator.shifts import rota
 
 _UNSET: Final = "<не указано>"
 _PAGE: Final = 1000
@@ -56,10 +59,11 @@ _RESTATED_MONTH: Final = 2
 
 
 class Exporter:
-    """Writes one world below one folder."""
+    """Writes one world, as it was recorded, below one folder. Ad platforms know what truly happened."""
 
-    def __init__(self, world: World, out: Path) -> None:
+    def __init__(self, world: World, out: Path, happened: World | None = None) -> None:
         self._world = world
+        self._happened = happened or world
         self._out = out
         self._inbox = out / "data" / "inbox"
         self.files = 0
@@ -69,12 +73,14 @@ class Exporter:
         self._calltouch()
         self._google_ads()
         self._clicks()
+        self._keywords()
         self._yandex()
         self._meta()
         self._ga4()
         self._cost_sheet()
         self._mis()
         self._online()
+        self._payroll()
         self._reference()
         self._put(self._out / "clinic.yaml", CLINIC_YAML.encode(), self._world.end)
         return self.files
@@ -182,10 +188,13 @@ class Exporter:
     def _clicks(self) -> None:
         """Saved searchStream answers of click_view: the batches of each day's request, a file a month."""
         rng = random.Random(f"{self._world.seed}/clicks")
+        keywords = click_keywords(self._happened)
         months: dict[date, dict[date, list[Any]]] = defaultdict(lambda: defaultdict(list))
         for click, day, campaign in self._world.clicks:
-            months[day.replace(day=1)][day].append(_click(click, day, campaign))
-        mask = "clickView.gclid,campaign.id,adGroup.id,segments.date,segments.device"
+            months[day.replace(day=1)][day].append(_click(click, day, campaign, keywords.get(click)))
+        mask = (
+            "clickView.gclid,clickView.keywordInfo.text,campaign.id,adGroup.id,segments.date,segments.device"
+        )
         for month, days in sorted(months.items()):
             batches = [
                 {"results": rows, "fieldMask": mask, "requestId": f"r{rng.randrange(10**12)}"}
@@ -193,6 +202,11 @@ class Exporter:
             ]
             made_on = min(_month_end(month), self._world.end)
             self._export("google_ads", "clicks", f"click_view_{month:%Y-%m}.json", _json(batches), made_on)
+
+    def _keywords(self) -> None:
+        """Spend by keyword, beside the campaign reports that hold all of it."""
+        for source, name, data, made_on in reports(self._world):
+            self._export(source, "ad_spend", name, data, made_on)
 
     def _yandex(self) -> None:
         """Campaign reports as TSV with title and row count, a file a month."""
@@ -375,6 +389,28 @@ class Exporter:
             )
         self._export("online", "reviews", "reviews.csv", text.getvalue().encode(), self._world.end)
 
+    def _payroll(self) -> None:
+        """What was paid, a file a month."""
+        months: dict[date, list[Observation]] = defaultdict(list)
+        for observation in self._world.observations:
+            if observation.metric == "wage":
+                months[observation.day.replace(day=1)].append(observation)
+        for month, group in sorted(months.items()):
+            text = io.StringIO()
+            out = csv.writer(text, lineterminator="\n")
+            out.writerow(("day", "what", "about", "name", "amount"))
+            out.writerows(
+                (o.day, o.metric, o.scope, o.scope_value, f"{o.hundredths // 100}.{o.hundredths % 100:02d}")
+                for o in group
+            )
+            self._export(
+                "payroll",
+                "metric_observations",
+                f"payroll-{month:%Y-%m}.csv",
+                text.getvalue().encode(),
+                min(_month_end(month), self._world.end),
+            )
+
     # reference files
 
     def _reference(self) -> None:
@@ -412,6 +448,16 @@ class Exporter:
             ],
         )
         self._table(
+            "targets",
+            ("metric", "scope", "scope_value", "baseline", "value", "is_relative", "starts_on", "due_on",
+             "owner", "horizon"),
+            [
+                (t.metric, t.scope, t.scope_value, "" if t.baseline is None else t.baseline, t.value,
+                 str(t.is_relative).lower(), t.starts or "", t.due or "", t.owner or "", t.horizon or "")
+                for t in world.targets
+            ],
+        )  # fmt: skip
+        self._table(
             "fx_rates",
             ("rate_date", "currency", "rate"),
             [
@@ -423,6 +469,11 @@ class Exporter:
             "patient_merges",
             ("patient_id", "into_patient_id"),
             [(card.card, card.merged_into) for card in world.cards.values() if card.merged_into is not None],
+        )
+        self._table(
+            "shifts",
+            ("resource", "doctor", "room", "branch", "starts_at", "ends_at"),
+            [shift.written for shift in rota(world).shifts],
         )
 
     def _table(self, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -504,7 +555,8 @@ class _Calltouch:
                     "category": "",
                     "type": "AUTO-PN",
                     "names": ["статика"] if is_offline else ["звонок", "динамика"],
-                }
+                },
+                *({"category": "", "type": kind, "names": [name]} for kind, name in call.tags),
             ],
             "date": f"{moment:%d/%m/%Y %H:%M:%S}",
             "duration": call.talk if call.answered else rng.choice((0, 0, 3, -30)),
@@ -710,9 +762,15 @@ def _long(day: date) -> str:
     return f"{_MONTHS[day.month - 1]} {day.day}, {day.year}"
 
 
-def _click(click: str, day: date, campaign: Campaign) -> dict[str, Any]:
+def _click(click: str, day: date, campaign: Campaign, keyword: str | None) -> dict[str, Any]:
+    view: dict[str, Any] = {
+        "resourceName": f"customers/1234567890/clickViews/{day}~{click}",
+        "gclid": click,
+    }
+    if keyword is not None:
+        view["keywordInfo"] = {"text": keyword}
     return {
-        "clickView": {"resourceName": f"customers/1234567890/clickViews/{day}~{click}", "gclid": click},
+        "clickView": view,
         "campaign": {
             "resourceName": f"customers/1234567890/campaigns/{campaign.campaign_id}",
             "id": campaign.campaign_id,
@@ -941,7 +999,7 @@ _VISIT_HEADER: Final = (
     "№ приема", "№ записи", "№ карты", "ФИО", "Дата рождения", "Пол", "Телефон", "E-mail", "Адрес",
     "Дата регистрации", "Откуда узнали", "Записан", "Назначено", "Дата приема", "Филиал", "Кабинет", "Врач",
     "Диагноз", "Тип", "Первичный", "Статус", "№ строки", "Услуга", "Сумма", "Оплачено", "Возврат",
-    "Дата оплаты", "Плательщик", "Заявка", "ClientID", "UserID", "Комментарий",
+    "Дата оплаты", "Плательщик", "Заявка", "ClientID", "UserID", "Комментарий", "Минут",
 )  # fmt: skip
 
 
@@ -951,6 +1009,7 @@ class _Mis:
     def __init__(self, world: World) -> None:
         self._world = world
         self._rng = random.Random(f"{world.seed}/mis")
+        self._minutes = rota(world).minutes
 
     def visits(self, visits: Sequence[Visit], *, is_first: bool) -> bytes:
         """One row per service of a visit, with other row types and a total line as such lists have them."""
@@ -964,7 +1023,7 @@ class _Mis:
             if is_first and self._rng.random() < 0.03:
                 rows.append(self._consultation_by_phone(visit))
         if is_first:
-            rows.append(("Итого", *("" for _ in range(22)), _money(total), *("" for _ in range(8))))
+            rows.append(("Итого", *("" for _ in range(22)), _money(total), *("" for _ in range(9))))
         title = f"Список приемов за период по {max(local_day(v.scheduled_at) for v in visits):%d.%m.%Y}"
         return _semicolons([(title,), _VISIT_HEADER, *rows])
 
@@ -1008,6 +1067,7 @@ class _Mis:
             (visit.visitor_id or "").removeprefix("ga:"),
             visit.user or "",
             note,
+            _whole(self._minutes[visit.appointment_id]),
         )
 
     def _phone(self, phone: str) -> str:
@@ -1046,7 +1106,7 @@ class _Mis:
                         v.branch,
                         v.doctor,
                         v.lines[0].service,
-                        "20",
+                        _whole(self._minutes[v.appointment_id]),
                         clinic.STATUS_TEXT[v.status],
                         v.contact_ref or "",
                     )
@@ -1119,6 +1179,10 @@ def _money(cents: int) -> str:
     return f"{sign}{whole},{abs(cents) % 100:02d}"
 
 
+def _whole(number: int | None) -> str:
+    return "" if number is None else str(number)
+
+
 def _moment(at: int | None) -> str:
     """dd.mm.yyyy HH:MM, or only the day for an instant that stands for a whole day."""
     if at is None:
@@ -1162,6 +1226,8 @@ def _contact_rows(contacts: Sequence[Contact]) -> bytes:
             "left_contact",
             "booked",
             "missed",
+            "agent",
+            "clinic",
         )
     )
     for c in contacts:
@@ -1202,6 +1268,8 @@ def _contact_rows(contacts: Sequence[Contact]) -> bytes:
                     flag[c.flags[name]]
                     for name in ("is_dialog", "is_valid", "is_contact_left", "is_booked", "is_missed")
                 ),
+                c.operator or "",
+                c.branch or "",
             )
         )
     return text.getvalue().encode()

@@ -166,6 +166,7 @@ class Contact:
     dialled: str | None = None  # static tracking number; None for one of the dynamic pool
     operator: str | None = None
     branch: str | None = None
+    tags: list[tuple[str, str]] = field(default_factory=list)  # type, name: what people set later
     appointment_ref: str | None = None
     contact_ref: str | None = None
     callback_ref: str | None = None
@@ -305,6 +306,33 @@ class TrackingNumber:
     valid_to: date | None
 
 
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A figure of a day that no other table holds: `hundredths` of its unit, as money is cents."""
+
+    day: date
+    metric: str
+    scope: str
+    scope_value: str
+    hundredths: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be reached; None leaves the cell of the clinic's table empty."""
+
+    metric: str
+    scope: str
+    scope_value: str
+    value: float
+    baseline: float | None = None
+    is_relative: bool = False
+    starts: date | None = None
+    due: date | None = None
+    owner: str | None = None
+    horizon: str | None = None
+
+
 @dataclass(slots=True)
 class World:
     """All that happened between `start` and `end`, both days included."""
@@ -325,6 +353,8 @@ class World:
     clicks: list[tuple[str, date, Campaign]] = field(default_factory=list)  # click_view rows
     rates: dict[tuple[str, date], int] = field(default_factory=dict)  # currency, day -> millionths of EUR
     tracking: list[TrackingNumber] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
     # card -> the contact that truly brought the person, None when nothing did that the clinic could see.
     cause: dict[str, Contact | None] = field(default_factory=dict)
     # card -> the hard case it was planted for.

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from simulator import clinic
+from simulator.keywords import Words
 from simulator.model import (
     DAY,
     MINUTE,
@@ -36,7 +37,7 @@ class Stage:
     def __init__(self, world: World, rng: random.Random) -> None:
         self.world = world
         self.rng = rng
-        self.traffic = Traffic(rng, world.campaigns, world.start, world.end)
+        self.traffic = Traffic(rng, Words(world.seed), world.campaigns, world.start, world.end)
         self.first = instant(world.start)
         self.last = end_of_day(world.end)
         self._phones: set[str] = set()

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from simulator import clinic
+from simulator.desk import staff
 from simulator.exports import Exporter
+from simulator.follow_ups import call_back
 from simulator.model import World, local_day
 from simulator.money import spend_money
+from simulator.noise import as_recorded
 from simulator.stories import populate
+from simulator.targets import set_targets, write_observations
 from simulator.truth_files import write_truth
 
 START: Final = date(2024, 7, 1)
@@ -63,6 +67,9 @@ def build_world(
     world.tracking = clinic.tracking_numbers(start, end)
     spend_money(world, scale)
     populate(world, scale, flaws=flaws)
+    staff(world)
+    call_back(world)
+    set_targets(world)
     return world
 
 
@@ -74,18 +81,25 @@ def simulate(
     months: int = 18,
     start: date = START,
     flaws: bool = False,
+    noise: float = 0.0,
 ) -> SimulationSummary:
     """Write `out`/clinic.yaml, `out`/data/inbox, `out`/data/reference and `out`/truth.
 
     With `flaws`, the exports also hold what a run complains of while it publishes: a status nobody mapped.
+    `noise` is the share of what carries identity that the exports spoil: sessions, callers' numbers, the
+    patients' numbers. The truth stays what happened; links.csv says which contacts can still be found, and
+    `out`/truth/recorded is what the exports give ground for.
     Equal arguments give byte-identical files with equal file times. Raises ValueError as `build_world`
-    does, and FileExistsError when `out` already holds an inbox, which would mix two worlds.
+    does and for a noise that is no share, and FileExistsError when `out` already holds an inbox, which would
+    mix two worlds.
     """
     if (out / "data" / "inbox").exists():
         raise FileExistsError(f"{out / 'data' / 'inbox'} exists already; choose an empty folder")
     world = build_world(seed=seed, scale=scale, months=months, start=start, flaws=flaws)
-    files = Exporter(world, out).write()
-    truth = write_truth(world, out / "truth")
+    recorded = as_recorded(world, noise)
+    files = Exporter(recorded, out, happened=world).write()
+    files += write_observations(recorded, out)
+    truth = write_truth(world, out / "truth", recorded)
     calls = sum(c.kind == "call" for c in world.contacts)
     return SimulationSummary(
         out=out,

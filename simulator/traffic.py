@@ -7,6 +7,7 @@ from datetime import date
 from typing import Final
 
 from simulator import clinic
+from simulator.keywords import Words
 from simulator.model import Campaign, Origin, local_day
 
 DIRECT: Final = Origin("direct", "(direct)", None, "direct")
@@ -24,8 +25,11 @@ _FACEBOOK_STYLES: Final = (("manual", 50), ("manual_case", 20), ("utm_id", 30))
 class Traffic:
     """Makes origins. Click ids that Google's click report lists are kept in `clicks`."""
 
-    def __init__(self, rng: random.Random, campaigns: list[Campaign], start: date, end: date) -> None:
+    def __init__(
+        self, rng: random.Random, words: Words, campaigns: list[Campaign], start: date, end: date
+    ) -> None:
         self._rng = rng
+        self._words = words
         self._start = start
         self._end = end
         self.by_key = {campaign.key: campaign for campaign in campaigns}
@@ -75,7 +79,7 @@ class Traffic:
             medium,
             tag,
             campaign_id=campaign_id,
-            term=self._term(campaign),
+            term=self._words.term(campaign),
             click_type=click_type,
             click_id=click_id,
         )
@@ -99,7 +103,7 @@ class Traffic:
                 "cpc",
                 tag,
                 campaign_id=campaign.campaign_id if style == "google_ads" else None,
-                term=self._term(campaign),
+                term=self._words.term(campaign),
                 click_type="gclid",
                 click_id=click,
             )
@@ -119,14 +123,8 @@ class Traffic:
             "cpc",
             tag,
             campaign_id=campaign_id,
-            term=self._term(campaign),
+            term=self._words.term(campaign),
         )
-
-    def _term(self, campaign: Campaign) -> str | None:
-        if campaign.kind != "search":
-            return None
-        words = {"brand": "northgate zagreb", "kids": "krajnici djeca", "ya_brand": "northgate"}
-        return words.get(campaign.key, "otorinolaringolog zagreb")
 
     def running(self, at: int) -> list[Campaign]:
         """The campaigns that could bring a visit at that instant."""

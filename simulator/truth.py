@@ -521,12 +521,14 @@ class Truth:
         if booked_at is not None and first.booked_on is None:
             near = [t for t in by_phone if booked_at - BEFORE_BOOKING <= t.at <= booked_at + AFTER_BOOKING]
         before = [t for t in by_phone if converted - LOOK_BACK <= t.at <= converted]
-        browsers, _ = self._ties([], [first])
+        browsers = self._browsers_of(patient, by_phone)
+        # What did not book as a call of the patient's own number, another going before, did not here either.
+        refused = set() if booked_at is not None else {id(t) for t in by_phone if not t.is_unique}
         carried = [
             t
             for b in browsers
             for t in self.contacts_of_browser.get(b, [])
-            if converted - LOOK_BACK <= t.at <= converted
+            if converted - LOOK_BACK <= t.at <= converted and id(t) not in refused
         ]
         seen = [
             s
@@ -605,6 +607,12 @@ class Truth:
                     return "household", None
         return "unlinked", None
 
+    def _browsers_of(self, patient: str, by_phone: list[Told]) -> set[str]:
+        """The browsers tied to a patient by what has its phone, what its appointments name, and these."""
+        appointments = self.appointments_of[patient]
+        named = [t for visit in appointments for t in self.references(visit)]
+        return self._ties([*by_phone, *named], appointments)[0]
+
     def _ties(self, contacts: Iterable[Told], appointments: Iterable[Visit]) -> tuple[set[str], set[str]]:
         """(browsers, accounts) tied by contacts and appointments, and one hop through an account."""
         browsers, users = set(), set()
@@ -623,9 +631,7 @@ class Truth:
         return tied, accounts
 
     def _touches(self, journey: Journey, by_phone: list[Told], chosen: Told | None) -> list[Touch]:
-        appointments = self.appointments_of[journey.patient]
-        direct = [*by_phone, *(t for visit in appointments for t in self.references(visit))]
-        browsers, _ = self._ties(direct, appointments)
+        browsers = self._browsers_of(journey.patient, by_phone)
         start, end = journey.converted_at - LOOK_BACK, journey.converted_at
         made = {t.contact.global_id: t for t in by_phone}
         made |= {t.contact.global_id: t for b in browsers for t in self.contacts_of_browser.get(b, [])}

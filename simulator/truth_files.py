@@ -10,9 +10,21 @@ from datetime import date
 from pathlib import Path
 
 from simulator import clinic
+from simulator.acquisition_funnel import acquisition_funnel
 from simulator.arithmetic import euros, number
+from simulator.capacity_utilisation import capacity_utilisation
+from simulator.doctor_performance import doctor_performance
+from simulator.follow_ups import follow_up_results, follow_ups
+from simulator.keyword_performance import keyword_performance
+from simulator.kpi_scorecard import kpi_scorecard
+from simulator.ltv_cohorts import ltv_cohorts
 from simulator.marts import Cells, Marts, coverage
+from simulator.missed_contacts import missed_contacts
 from simulator.model import DAY, World, local_day, utc
+from simulator.operator_performance import operator_performance
+from simulator.patient_structure import clv_class, patient_structure
+from simulator.revenue_structure import revenue_structure
+from simulator.site_traffic import site_traffic
 from simulator.truth import DEFAULT_MODEL, MODELS, Journey, Told, Truth
 
 
@@ -24,9 +36,17 @@ class TruthSummary:
     linked: int
 
 
-def write_truth(world: World, folder: Path) -> TruthSummary:
-    """Write the truth's tables as CSV and `personal.json`, what must never leave the inbox."""
+def write_truth(world: World, folder: Path, recorded: World) -> TruthSummary:
+    """Write the truth's tables as CSV and `personal.json`, what must never leave the inbox.
+
+    Of a world that was not `recorded` as it is, `links.csv` tells the contact that truly brought each patient
+    and beside it what can be found of it; the folder `recorded` has all that the exports give ground for.
+    """
     truth = Truth(world)
+    found = truth
+    if recorded is not world:
+        found = Truth(recorded)
+        write_truth(recorded, folder / "recorded", recorded)
     marts = Marts(truth)
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "cost_per_call.csv", marts.cost_per_call())
@@ -34,8 +54,18 @@ def write_truth(world: World, folder: Path) -> TruthSummary:
     _write(folder / "attribution_comparison.csv", marts.attribution_comparison())
     _write(folder / "monthly_summary.csv", marts.monthly_summary())
     _write(folder / "clv_by_first_doctor.csv", marts.clv_by_first_doctor())
+    _write(folder / "doctor_performance.csv", doctor_performance(truth))
+    _write(folder / "capacity_utilisation.csv", capacity_utilisation(truth))
+    _write(folder / "operator_performance.csv", operator_performance(truth))
+    _write(folder / "missed_contacts.csv", missed_contacts(truth))
+    _write(folder / "kpi_scorecard.csv", kpi_scorecard(truth))
+    _write(folder / "follow_up_results.csv", follow_up_results(truth))
+    _write(folder / "follow_ups.csv", follow_ups(truth))
+    _write(folder / "revenue_structure.csv", revenue_structure(truth))
+    _write(folder / "patient_structure.csv", patient_structure(truth))
+    _write(folder / "ltv_cohorts.csv", ltv_cohorts(truth))
     _write(folder / "patient_journeys.csv", [_journey_row(j, truth.as_of) for j in truth.journeys])
-    _write(folder / "links.csv", [_link_row(j) for j in truth.journeys])
+    _write(folder / "links.csv", [_link_row(j) for j in found.walked])
     _write(
         folder / "journey_touches.csv",
         [
@@ -97,6 +127,9 @@ def write_truth(world: World, folder: Path) -> TruthSummary:
         ],
     )
     _write(folder / "coverage.csv", coverage(truth))
+    _write(folder / "acquisition_funnel.csv", acquisition_funnel(truth))
+    _write(folder / "site_traffic.csv", site_traffic(truth))
+    _write(folder / "keyword_performance.csv", keyword_performance(truth))
     (folder / "personal.json").write_text(
         json.dumps(sorted(world.personal), ensure_ascii=False, indent=0) + "\n"
     )
@@ -117,14 +150,6 @@ def _iso(at: int) -> str:
 def _journey_row(journey: Journey, as_of: date) -> Cells:
     default = max(journey.credits[DEFAULT_MODEL], key=lambda c: c[2])[0]
     first_touch = journey.touches[0].at if journey.touches else None
-    settings = {clinic.SERVICES[line.service][1] for v in journey.visits for line in v.lines}
-    kind = (
-        "surgical"
-        if settings & {"inpatient", "surgery"}
-        else "returning"
-        if journey.is_repeat
-        else "one_time"
-    )
     return {
         "patient_id": journey.patient,
         "first_visit_at": _iso(journey.first.scheduled_at),
@@ -145,7 +170,7 @@ def _journey_row(journey: Journey, as_of: date) -> Cells:
         "visits": len(journey.visits),
         "visit_days": journey.visit_days,
         "is_repeat": journey.is_repeat,
-        "clv_class": kind,
+        "clv_class": clv_class(journey),
         "revenue_first_visit": euros(journey.of_first_visit),
         **{f"revenue_{days}d": euros(journey.within(days, as_of)) for days in (30, 90, 180, 365)},
         "revenue_to_date": euros(journey.to_date),
