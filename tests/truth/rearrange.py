@@ -109,7 +109,8 @@ def _parts(file: Piece) -> Iterator[bytes]:
     elif (source, stream) == ("google_ads", "clicks"):
         yield from map(_json, _halves(json.loads(file.data)))
     elif source == "google_ads":
-        yield from _google(file.data.decode())
+        pieces = _google_answer if file.data.startswith(b"[") else _google
+        yield from pieces(file.data.decode())
     elif source == "yandex_direct":
         yield from _yandex(file.data.decode())
     elif (source, stream) == ("meta", "ad_spend"):
@@ -182,6 +183,13 @@ def _google(text: str) -> Iterator[bytes]:
         )
         head = f'{title[0]}\n"{_long(chosen[0])} - {_long(chosen[-1])}"\n'
         yield head.encode() + _written([header, *kept, total], ",", "utf-8")
+
+
+def _google_answer(text: str) -> Iterator[bytes]:
+    """A saved answer again for the first and for the last of its days."""
+    results = [row for batch in json.loads(text) for row in batch["results"]]
+    for chosen in _halves(sorted({row["segments"]["date"] for row in results})):
+        yield _json([{"results": [row for row in results if row["segments"]["date"] in set(chosen)]}])
 
 
 def _long(day: str) -> str:

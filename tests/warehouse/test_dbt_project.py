@@ -45,7 +45,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Clinic:
 
 @pytest.fixture(scope="module")
 def built(everything: Clinic) -> list[dict[str, Any]]:
-    """dbt's results of a whole build, unit tests included."""
+    """dbt's results of every seed, model, test and unit test."""
     target = everything.data_dir / "target"
     arguments = [
         "--profiles-dir",
@@ -66,10 +66,11 @@ def built(everything: Clinic) -> list[dict[str, Any]]:
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
     output = ""
-    # Unit tests read the columns of their inputs from the database: the relations come first.
-    for command in (["seed"], ["run", "--empty"], ["build"]):
+    results: list[dict[str, Any]] = []
+    # Unit tests read the columns of their inputs from the database: all relations come first.
+    for command in ("seed", "run", "test"):
         done = subprocess.run(
-            [str(dbt.executable()), "--no-use-colors", *command, *arguments],
+            [str(dbt.executable()), "--no-use-colors", command, *arguments],
             env=environment,
             cwd=dbt.PROJECT_DIR,
             capture_output=True,
@@ -81,7 +82,7 @@ def built(everything: Clinic) -> list[dict[str, Any]]:
         assert (target / "run_results.json").exists(), output[-4000:]
         failed = [line for line in output.splitlines() if " ERROR " in line or " FAIL " in line]
         assert done.returncode == 0, "\n".join(failed) + output[-6000:]
-    results: list[dict[str, Any]] = json.loads((target / "run_results.json").read_text())["results"]
+        results += json.loads((target / "run_results.json").read_text())["results"]
     return results
 
 
