@@ -17,7 +17,8 @@ import duckdb
 
 from pipelines import durable, quote
 
-# Mart -> additive measures of its months; shown per channel where the mart has one.
+# Mart -> additive measures that are final once their month is over; shown per channel where the mart has one.
+# What comes of a month's contacts (call backs, bookings, new patients) grows after it and is not here.
 FIGURES: Mapping[str, tuple[str, ...]] = {
     "cost_per_call": (
         "cost",
@@ -33,7 +34,17 @@ FIGURES: Mapping[str, tuple[str, ...]] = {
     ),
     "cost_per_patient": ("new_patients", "revenue_first_visit", "revenue_90d", "revenue_365d"),
     "monthly_summary": ("cost", "calls", "contacts", "bookings", "arrivals", "new_patients", "revenue"),
+    "acquisition_funnel": ("records", "dialogs", "valid", "contacts_left"),
+    "site_traffic": ("pageviews", "bounces"),
+    "missed_contacts": ("first_contacts", "missed"),
+    "operator_performance": ("contacts", "spam", "irrelevant", "wage"),
+    "doctor_performance": ("visits", "revenue", "shift_hours", "ratings"),
+    "revenue_structure": ("billed",),
 }
+_PER_CHANNEL = frozenset(
+    {"cost_per_call", "cost_per_patient", "acquisition_funnel", "site_traffic", "missed_contacts"}
+)
+_BY_DAY = frozenset({"acquisition_funnel"})
 _COLUMNS = (
     ("mart", "varchar", "Mart that shows the figure."),
     ("month", "date", "First day of the closed month."),
@@ -137,12 +148,14 @@ def _current(tables: Collection[str]) -> str:
     for mart, measures in FIGURES.items():
         if f"marts.{mart}" not in tables:
             continue
-        channel = "''" if mart == "monthly_summary" else "channel"
+        channel = "channel" if mart in _PER_CHANNEL else "''"
+        month = "cast(date_trunc('month', day) as date)" if mart in _BY_DAY else "month"
+        closed = f"{month} < (select date_trunc('month', max(as_of)) from fresh.conformed.as_of)"
         sums = ", ".join(f"cast(sum({m}) as decimal(28, 6)) as {m}" for m in measures)
         parts.append(
             f"select {quote.text(mart)} as mart, month, channel, measure, value from ("
-            f"unpivot (select month, {channel} as channel, {sums} from fresh.marts.{mart} "
-            "where month < (select date_trunc('month', max(as_of)) from fresh.conformed.as_of) group by all) "
+            f"unpivot (select {month} as month, {channel} as channel, {sums} from fresh.marts.{mart} "
+            f"where {closed} group by all) "
             f"on {', '.join(measures)} into name measure value value)"
         )
     return " union all ".join(parts)

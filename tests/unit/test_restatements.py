@@ -9,8 +9,10 @@ from typing import Any
 
 import duckdb
 import pytest
+import yaml
 
 from pipelines.publish import build_path, publish
+from pipelines.restatements import _BY_DAY, _PER_CHANNEL, FIGURES
 
 NIGHTS = [datetime(2026, 3, day, 3, tzinfo=UTC) for day in (10, 11, 12)]
 JANUARY, FEBRUARY, MARCH = (date(2026, month, 1) for month in (1, 2, 3))
@@ -103,3 +105,44 @@ def test_a_night_that_was_not_published_is_no_past(tmp_path: Path, monkeypatch: 
     assert night(tmp_path, 2, [(JANUARY, "email", 3.0, None)]) == [
         (JANUARY, "email", "new_patients", Decimal(2), Decimal(3), NIGHTS[2])
     ]
+
+
+def test_days_of_a_mart_are_added_up_to_their_month(tmp_path: Path) -> None:
+    def funnel(number: int, *days: tuple[int, int]) -> list[tuple[Any, ...]]:
+        path = build_path(tmp_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        with duckdb.connect(str(path)) as con:
+            con.execute("create schema marts; create schema conformed")
+            con.execute("create table conformed.as_of as select date '2026-03-09' as as_of")
+            con.execute(
+                "create table marts.acquisition_funnel (day date, channel varchar, records bigint, "
+                "dialogs bigint, valid bigint, contacts_left bigint, bookings bigint)"
+            )
+            for day, records in days:
+                con.execute(
+                    "insert into marts.acquisition_funnel values (?, 'email', ?, 0, 0, 0, ?)",
+                    [date(2026, 2, day), records, number],
+                )
+        publish(path, tmp_path, run_id=f"r{number}", warnings=[], keep=1, now=NIGHTS[number])
+        with duckdb.connect(str(tmp_path / "warehouse" / "firstvisit.duckdb"), read_only=True) as con:
+            return con.execute(
+                "select mart, month, channel, measure, before, after from ops.restatements"
+            ).fetchall()
+
+    assert funnel(0, (1, 2), (28, 3)) == []
+    assert funnel(1, (1, 3), (28, 2)) == []
+    assert funnel(2, (1, 3), (28, 4)) == [
+        ("acquisition_funnel", FEBRUARY, "email", "records", Decimal(5), Decimal(7))
+    ]
+
+
+def test_every_figure_is_of_a_mart_that_has_it() -> None:
+    """The marts' contracts name their columns; a figure that none has would fail a whole night."""
+    models = Path(__file__).resolve().parents[2] / "dbt_project" / "models" / "marts"
+    for mart, measures in FIGURES.items():
+        [model] = yaml.safe_load((models / f"{mart}.yml").read_text(encoding="utf-8"))["models"]
+        columns = {column["name"] for column in model["columns"]}
+        assert {*measures} <= columns, mart
+        assert ("channel" in columns) == (mart in _PER_CHANNEL), mart
+        assert ("day" in columns) == (mart in _BY_DAY), mart
