@@ -6,7 +6,7 @@ READER := .venv-reader
 export DO_NOT_TRACK := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
-.PHONY: help demo ui test lint format types bench lock clean
+.PHONY: help demo ui test lint format types bench mutations lock clean
 
 help: ## what there is to do
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -52,6 +52,9 @@ format: $(VENV)/.dev ## put the code into the house format
 
 bench: $(VENV)/.dev ## scale runs, printed as a table and written to benchmarks/results/
 	$(BIN)/python -m benchmarks
+
+mutations: $(VENV)/.dev ## break each rule of the journeys in turn; a unit test must notice
+	$(BIN)/python -m tests.mutations
 
 lock: ## resolve requirements/*.txt anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras -q \
