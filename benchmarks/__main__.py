@@ -25,8 +25,8 @@ from simulator import simulate
 
 RESULTS = Path(__file__).parent / "results" / "nights.json"
 _STAGE = re.compile(r"(landing|transforming|publishing) done\b.* in (?:(\d+):)?(\d+):(\d+)")
-# One process of its own, so that its children's peak is the night's and nobody else's.
-_MEASURE = """
+# Runs a command in one process of its own, so that its children's peak is the night's and nobody else's.
+MEASURE = """
 import json, resource, subprocess, sys
 done = subprocess.run(sys.argv[2:], stdout=open(sys.argv[1], "w"), stderr=subprocess.STDOUT)
 peak = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -43,7 +43,7 @@ def night(config: Path, data_dir: Path, log: Path) -> dict[str, Any]:
     ]  # fmt: skip
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", _MEASURE, str(log), *command],
+        [sys.executable, "-c", MEASURE, str(log), *command],
         capture_output=True,
         text=True,
         check=True,
