@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from connectors._api import Answer, Api
-from connectors._chinese_reports import amount, read_day
+from connectors._chinese_cells import amount, read_day
 from connectors.contract import ReadLog
 from connectors.errors import FileRefused, IncompleteError
 from connectors.files import InboxFile

@@ -18,13 +18,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, ClassVar, TypeVar
 from zoneinfo import ZoneInfo
 
 import openpyxl
 
 from connectors import _cells
+from connectors._chinese_cells import (
+    NOTHING,
+    amount,
+    days_in,
+    heading,
+    is_label,
+    product_line,
+    read_day,
+    without_deleted_mark,
+)
 from connectors.contract import Column, Connector, Currency, ReadLog, Row, SourceOptions, Stream, Zone
 from connectors.errors import FileRefused
 from connectors.files import Cell, InboxFile
@@ -156,20 +165,9 @@ _FIRST_PLAIN_DAY = 10_000_000
 # Amounts are printed to the fen; their sum may be off by half a fen a row.
 _ROUNDING = Decimal("0.005")
 
-# How the consoles and spreadsheets write that there is nothing.
-_NOTHING = frozenset({"", "-", "--", "---", "–", "—", "−", "#N/A", "#VALUE!", "#REF!", "#DIV/0!", "#NAME?"})
-_UNIT = re.compile(r"[(（](?:元|次|%|cny|rmb|人民币)[)）]$|%$")
-_TOTAL = re.compile(r"(?:总计|合计|总合计|共计|汇总|小计|本页合计|当页合计|全部合计)(?:\s*[:：(（].*)?")
 _OF_A_PAGE = ("本页", "当页", "小计")
-_DELETED = re.compile(r"\s*[\[【(（]\s*已删除\s*[\])】）]\s*$")
-_DAY = r"(\d{4})(?:-(\d{1,2})-|/(\d{1,2})/|\.(\d{1,2})\.|年(\d{1,2})月|(\d\d))(\d{1,2})日?"
-_CLOCK = r"(?:[\sT]+\d{1,2}(?::\d\d){0,2}(?:\s*-\s*\d{1,2}(?::\d\d){0,2})?时?)?"
-_MOMENT = re.compile(_DAY + _CLOCK)
-_DAYS = re.compile(r"(?<!\d)" + _DAY + r"(?!\d)")
 # An hour of the day, where a report by hour has its day elsewhere.
 _HOUR = re.compile(r"\d{1,2}(?:[:：]\d\d){0,2}(?:\s*[-~至]\s*\d{1,2}(?:[:：]\d\d){0,2})?[时点]?")
-_BETWEEN = re.compile(r"\s*(?:至|到|~|～|—|–|\s-\s)\s*")
-_MONTH = re.compile(r"\d{4}[-/.年]\d{1,2}月?")
 _CONDITION = re.compile(r"\d+\s*[.．、]\s*([^：:]+?)\s*[：:]\s*(.*)", re.DOTALL)
 _PERIOD = re.compile(r"时间范围|日期范围|统计时间|统计日期|时间段")
 _ONLY_DAYS = re.compile(r"[\d\s/.\-年月日至到~～—–]+")
@@ -181,53 +179,6 @@ _LISTED = re.compile(r"[，,、;；/\s]+")
 _BY_DAY = frozenset({"分日", "日", "天", "分天", "按天", "按日", "每日", "每天"})
 _BY_HOUR = frozenset({"分时", "时", "小时", "分小时", "按小时"})
 _SUMMED = frozenset({"合计", "汇总"})
-
-
-def heading(text: str) -> str:
-    """A heading as headings are compared: case, spaces, BOM and a trailing unit ignored."""
-    return _UNIT.sub("", _cells.header_key(text)).strip()
-
-
-def read_day(cell: Cell) -> date | None:
-    """`2017-10-09`, `2017/10/9`, `20171009`, `2017年10月9日`, each perhaps with an hour; None otherwise.
-
-    Raises ValueError for a period: a month, or two different days.
-    """
-    if isinstance(cell, datetime):
-        return cell.date()
-    if isinstance(cell, date):
-        return cell
-    text = _cells.cell_text(cell)
-    if (match := _MOMENT.fullmatch(text)) is not None:
-        return _built(match)
-    if _MONTH.fullmatch(text):
-        raise ValueError("is a month")
-    parts = _BETWEEN.split(text)
-    if len(parts) == 2:
-        first, last = (_MOMENT.fullmatch(part) for part in parts)
-        if first is not None and last is not None:
-            if first.groups() != last.groups():
-                raise ValueError("is a period of several days")
-            return _built(first)
-    return None
-
-
-def _built(match: re.Match[str]) -> date | None:
-    year, *months, day = match.groups()
-    month = next(m for m in months if m is not None)
-    try:
-        return date(int(year), int(month), int(day))
-    except ValueError:
-        return None
-
-
-@lru_cache(maxsize=1 << 14)  # the names of a column repeat
-def without_deleted_mark(name: str | None) -> tuple[str | None, bool | None]:
-    """(`Brand`, True) of `Brand[已删除]`."""
-    if name is None:
-        return None, None
-    plain = _DELETED.sub("", name)
-    return plain or None, plain != name
 
 
 def spend_row(number: int, values: dict[str, Any], *, day: date | None, cost: Decimal | None) -> Row:
@@ -299,11 +250,6 @@ class ConsoleConnector(Connector[ReportSource]):
     def product_of(self, source: ReportSource) -> str | None:
         """The product where the file does not tell it."""
         return None
-
-
-@lru_cache(maxsize=1 << 14)
-def _is_label(text: str) -> bool:
-    return _TOTAL.fullmatch(text) is not None
 
 
 class Report:
@@ -470,7 +416,7 @@ class Report:
             self._log.exported_at = None if found is None else found[0].replace(tzinfo=self._source.zone)
             return
         if _PERIOD.search(line) or _ONLY_DAYS.fullmatch(line):
-            days = [day for m in _DAYS.finditer(line) if (day := _built(m)) is not None]
+            days = days_in(line)
             if days and len(days) <= 2:
                 self._log.covers = min(days), max(days)
         if (shown := _DEVICES_SHOWN.search(line)) is not None:
@@ -507,11 +453,11 @@ class Report:
         if at is None or at >= len(texts):
             return None
         text = texts[at]
-        return None if text in _NOTHING else text
+        return None if text in NOTHING else text
 
     def _is_total(self, number: int, texts: list[str], cells: list[Cell]) -> bool:
         """A line labelled as a total, or with neither a day nor a campaign, that has no day of its own."""
-        is_labelled = any(map(_is_label, texts[:3]))
+        is_labelled = any(map(is_label, texts[:3]))
         at = self._at.get("spend_date")
         if at is not None and at < len(cells) and self._is_dated(texts[at], cells[at]):
             if is_labelled:
@@ -568,7 +514,7 @@ class Report:
         }
         for column, at in self._texts:
             text = texts[at]
-            if text in _NOTHING:
+            if text in NOTHING:
                 continue
             values[column] = text
             if "\ufffd" in text:
@@ -581,7 +527,7 @@ class Report:
         values["ad_group"] = without_deleted_mark(values.get("ad_group"))[0]
         refused: tuple[str, str] | None = None
         for column, at in self._ids:
-            if texts[at] not in _NOTHING:
+            if texts[at] not in NOTHING:
                 try:
                     values[column] = _cells.id_text(cells[at])
                 except ValueError as error:
@@ -663,7 +609,7 @@ class Report:
         return product_line(self._cell(texts, "product"))
 
     def _number(self, number: int, measure: str, text: str) -> Decimal | None:
-        if text in _NOTHING:
+        if text in NOTHING:
             return None
         plain = amount(text)
         if plain is None or (measure != "cost" and plain != plain.to_integral_value()):
@@ -678,7 +624,7 @@ class Report:
 
     def _compare(self, texts: list[str]) -> None:
         """Keep a printed total, and hold the rows against it."""
-        label = next((text for text in texts[:3] if _TOTAL.fullmatch(text)), "total")
+        label = next((text for text in texts[:3] if is_label(text)), "total")
         printed = self._total_of(texts)
         if printed is None:
             self._log.notes.append(
@@ -715,18 +661,6 @@ class Report:
         return None
 
 
-@lru_cache(maxsize=1 << 16)  # prices and counts repeat
-def amount(text: str) -> Decimal | None:
-    """A number with a decimal point, commas grouping thousands; None for anything else."""
-    if "%" in text or not text or text.count(".") > 1:
-        return None
-    try:
-        plain = _cells.number_text(text, ".")
-    except ValueError:
-        return None
-    return None if plain is None else Decimal(plain)
-
-
 def _is_consistent(total: dict[str, Decimal]) -> bool:
     """Whether counts are whole and the price of a click is cost by clicks."""
     counts = [total[name] for name in ("impressions", "clicks") if name in total]
@@ -735,16 +669,6 @@ def _is_consistent(total: dict[str, Decimal]) -> bool:
     if not total.get("clicks") or "cpc" not in total:
         return True
     return abs(total["cost"] / total["clicks"] - total["cpc"]) <= Decimal("0.01")
-
-
-def product_line(text: str | None) -> str:
-    """A product line as reports name it -> display, feed, search (also for none), else its own name."""
-    if text is None:
-        return "search"
-    for mark, product in (("展示", "display"), ("信息流", "feed"), ("搜索", "search")):
-        if mark in text:
-            return product
-    return text.lower()
 
 
 def _refuse_several_sheets(file: InboxFile) -> None:

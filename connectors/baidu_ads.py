@@ -35,7 +35,8 @@ from connectors._chinese_answers import (
     text_id,
     text_or_none,
 )
-from connectors._chinese_reports import Console, ConsoleConnector, ad_spend, spend_row, without_deleted_mark
+from connectors._chinese_cells import without_deleted_mark
+from connectors._chinese_reports import Console, ConsoleConnector, ad_spend, spend_row
 from connectors._chinese_tokens import TokenOptions, Tokens
 from connectors.contract import ReadLog, Route, Row, Stream, Window
 from connectors.errors import (

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from connectors import _chinese_reports, baidu_ads, registry, sogou_ads
+from connectors import _chinese_cells, baidu_ads, registry, sogou_ads
 from connectors._chinese_tokens import read_pair
 from connectors.errors import FileRefused
 from connectors.privacy import Privacy
@@ -89,20 +89,20 @@ def refusal(spend: Write) -> Callable[..., str]:
     ],
 )
 def test_days_as_the_consoles_write_them(text: str) -> None:
-    assert _chinese_reports.read_day(text) == date(2017, 10, 9)
+    assert _chinese_cells.read_day(text) == date(2017, 10, 9)
 
 
 @pytest.mark.parametrize("text", ["2017-10-01至2017-10-09", "2017/10/1 - 2017/10/9", "2017-10", "2017年10月"])
 def test_a_period_is_no_day(text: str) -> None:
     with pytest.raises(ValueError, match=r"month|period"):
-        _chinese_reports.read_day(text)
+        _chinese_cells.read_day(text)
 
 
 @pytest.mark.parametrize(
     "text", ["", "--", "总计", "2017-02-30", "2017-13-01", "09.10.2017", "171009", "43017"]
 )
 def test_what_is_no_day_is_none(text: str) -> None:
-    assert _chinese_reports.read_day(text) is None
+    assert _chinese_cells.read_day(text) is None
 
 
 SHAPES = ["{0:%Y-%m-%d}", "{0:%Y/%m/%d}", "{0:%Y%m%d}", "{0.year}年{0.month}月{0.day}日"]
@@ -110,7 +110,7 @@ SHAPES = ["{0:%Y-%m-%d}", "{0:%Y/%m/%d}", "{0:%Y%m%d}", "{0.year}年{0.month}月
 
 @given(day=st.dates(min_value=date(1900, 1, 1)), shape=st.sampled_from(SHAPES))
 def test_every_day_comes_back_in_every_shape(day: date, shape: str) -> None:
-    assert _chinese_reports.read_day(shape.format(day)) == day
+    assert _chinese_cells.read_day(shape.format(day)) == day
 
 
 # --- amounts -----------------------------------------------------------------------------------------
@@ -120,12 +120,12 @@ def test_every_day_comes_back_in_every_shape(day: date, shape: str) -> None:
 def test_amounts_come_back_as_printed(fen: int, is_grouped: bool) -> None:
     amount = Decimal(fen) / 100
     text = f"{amount:,.2f}" if is_grouped else f"{amount:.2f}"
-    assert _chinese_reports.amount(text) == amount
+    assert _chinese_cells.amount(text) == amount
 
 
 @pytest.mark.parametrize("text", ["1,5", "1.234.567", "4.2%", "1.2万", "--", "", "abc", "1,23,456", "..5"])
 def test_what_is_no_amount_is_none(text: str) -> None:
-    assert _chinese_reports.amount(text) is None
+    assert _chinese_cells.amount(text) is None
 
 
 def test_an_amount_in_another_format_refuses_the_file(refusal: Callable[..., str]) -> None:
