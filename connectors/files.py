@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
@@ -138,6 +138,16 @@ class InboxFile:
             except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, OSError) as error:
                 raise _broken(self.name, error) from error
 
+    def delimiter(self, encoding: str | None = None, fallback: str = "cp1251") -> str:
+        """Of tab, semicolon and comma, the one that occurs most in the first lines of a CSV or TSV file."""
+        head: list[str] = []
+        for line in self.lines(encoding, fallback):
+            head.append(line)
+            if len(head) == 20:
+                break
+        sample = "".join(head)
+        return max("\t;,", key=sample.count) if sample else ","
+
     def table(
         self,
         *,
@@ -145,7 +155,7 @@ class InboxFile:
         encoding: str | None = None,
         fallback: str = "cp1251",
         sheet: str | None = None,
-    ) -> Iterator[tuple[int, list[Cell]]]:
+    ) -> Generator[tuple[int, list[Cell]]]:
         """(line number, cells) of a CSV, TSV or XLSX file, every line of it, preamble included.
 
         `delimiter` is guessed from the first lines when not given: the one of tab, semicolon, comma
@@ -155,13 +165,7 @@ class InboxFile:
             yield from self._sheet(sheet)
             return
         if delimiter is None:
-            head: list[str] = []
-            for line in self.lines(encoding, fallback):
-                head.append(line)
-                if len(head) == 20:
-                    break
-            sample = "".join(head)
-            delimiter = max("\t;,", key=sample.count) if sample else ","
+            delimiter = self.delimiter(encoding, fallback)
         reader = csv.reader(self.lines(encoding, fallback), delimiter=delimiter, strict=True)
         try:
             for cells in reader:

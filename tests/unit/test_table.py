@@ -35,6 +35,7 @@ from connectors._table import (
     total,
     without,
 )
+from connectors._table_files import OddLine, TextTable, cuts_plainly
 from connectors.contract import Block, ReadLog
 from connectors.errors import FileRefused
 from connectors.files import InboxFile
@@ -492,3 +493,43 @@ def test_a_file_is_refused_for_an_unreadable_number_on_request(tmp_path: Path) -
         table.require(block, "cost", "is no number")
     block.columns["day"] = days(block.columns["day"])
     table.require(block, "day", "is no day")
+
+
+@given(
+    text=st.text(alphabet='ab,"\n\r é', max_size=30),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "gb18030", "utf-16"]),
+)
+@example(text='a,"b"c\n', encoding="utf-8")
+@example(text='a,""b\n', encoding="gb18030")
+@example(text='"a""b",""""\r\n"a\nb",\n', encoding="utf-16")
+def test_what_is_cut_plainly_is_cut_as_the_strict_reader_does(
+    tmp_path_factory: pytest.TempPathFactory, text: str, encoding: str
+) -> None:
+    path = tmp_path_factory.mktemp("cut") / "r.csv"
+    path.write_bytes(f"x,y\n{text}".encode(encoding))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("connectors._table_files._BLOCK_BYTES", 7)
+        is_plain = cuts_plainly(InboxFile(path), encoding, ",")
+    if not is_plain:
+        return
+    source = TextTable(InboxFile(path), encoding, "utf-8", ",", quoted=True)
+    source.begin(",", 1)
+    found: list[tuple[int, list[Any]]] = []
+    for part in source.parts(2, None):
+        if isinstance(part, OddLine):
+            found.append((part.number, part.cells))
+            continue
+        columns = [[cell or "" for cell in values.to_pylist()] for values in part.columns]
+        found += [(int(line), list(cells)) for line, *cells in zip(part.lines, *columns, strict=True)]
+    strict = list(InboxFile(path).table(delimiter=",", encoding=encoding))[1:]
+    # How many cells a blank line has depends on the reader.
+    assert [(line, cells if any(cells) else []) for line, cells in sorted(found)] == [
+        (line, cells if any(cells) else []) for line, cells in strict
+    ]
+
+
+@pytest.mark.parametrize("text", ['a,"b"c\n', 'a,b "c"\n', ' "a",b\n', '"a,b\n', "a,b\rc,d\n", 'a,"b\n'])
+def test_what_two_readers_might_cut_otherwise_is_told(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text(text, encoding="utf-8")
+    assert not cuts_plainly(InboxFile(path), "utf-8", ",")
