@@ -14,16 +14,34 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
+from itertools import islice
 from typing import Any, ClassVar, TypeVar
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import openpyxl
+import pyarrow as pa
+import pyarrow.compute
 
-from connectors import _cells
+from connectors import _cells, _table
+from connectors._chinese_blocks import (
+    CAMPAIGN,
+    COUNTS,
+    IDS,
+    LABELLED,
+    LEVELS,
+    LOST,
+    NAMES,
+    ColumnReader,
+    Columns,
+    decoded,
+)
 from connectors._chinese_cells import (
     NOTHING,
     amount,
@@ -34,9 +52,24 @@ from connectors._chinese_cells import (
     read_day,
     without_deleted_mark,
 )
-from connectors.contract import Column, Connector, Currency, ReadLog, Row, SourceOptions, Stream, Zone
+from connectors._table_files import OddLine, Part, TextTable, cuts_plainly
+from connectors.contract import (
+    Block,
+    Column,
+    Connector,
+    Currency,
+    ReadLog,
+    Record,
+    Row,
+    SourceOptions,
+    Stream,
+    Zone,
+)
 from connectors.errors import FileRefused
 from connectors.files import Cell, InboxFile
+
+# The stubs know no scalars of Python.
+pc: Any = pyarrow.compute
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
@@ -148,18 +181,17 @@ class Console:
         object.__setattr__(self, "leaking", _words(self.partial))
 
 
-_LEVELS = (
-    ("keyword", ("keyword",)),
-    ("ad", ("ad_id", "ad")),
-    ("ad_group", ("ad_group", "ad_group_id")),
-    ("campaign", ("campaign_name", "campaign_id")),
-)
-_COUNTS = ("impressions", "clicks")
+_FALLBACK = "gb18030"
 _WORKBOOKS = (".xlsx", ".xlsm")
-_MEASURES = (*_COUNTS, "cost")
+_MEASURES = (*COUNTS, "cost")
 _ZERO = Decimal(0)
 # The longest preamble known has eight lines.
 _HEADER_WITHIN = 40
+# So many lines tell how many cells rows have: some exports end each row, not the header, with a comma.
+_SAMPLE = 20
+# With more odd rows than these, a part of a report is read row by row: cutting it up costs more.
+_ODD_ONE_IN = 256
+_FEW_ODD = 8
 # A workbook's numbers below are its own count of days, from here on they are days written 20171009.
 _FIRST_PLAIN_DAY = 10_000_000
 # Amounts are printed to the fen; their sum may be off by half a fen a row.
@@ -221,7 +253,7 @@ class ConsoleConnector(Connector[ReportSource]):
         """One stream: ad_spend."""
         return (self.stream,)
 
-    def read(self, file: InboxFile, stream: Stream, source: ReportSource, log: ReadLog) -> Iterator[Row]:
+    def read(self, file: InboxFile, stream: Stream, source: ReportSource, log: ReadLog) -> Iterator[Record]:
         """Yield the rows of an export or of a saved answer.
 
         Raises FileRefused for a report without days, an account or a known product, one that was filtered or
@@ -237,7 +269,7 @@ class ConsoleConnector(Connector[ReportSource]):
             self.console,
             account=self.account_of(source),
             product=self.product_of(source),
-        ).rows()
+        ).records()
 
     def read_answer(self, file: InboxFile, source: ReportSource, log: ReadLog) -> Iterator[Row]:
         """Yield the rows of a saved answer. Raises FileRefused where there is no API to answer."""
@@ -291,34 +323,158 @@ class Report:
         self._above_account: str | None = None
         self._sums = dict.fromkeys(_MEASURES, _ZERO)
         self._read = 0
+        self._totals: list[list[str]] = []
+        self._is_first = True
 
-    def rows(self) -> Iterator[Row]:
-        """Yield the rows. Raises FileRefused for a report that cannot be taken for daily spend."""
+    def records(self) -> Iterator[Record]:
+        """Yield the rows: of text files in blocks, of workbooks and of oddly quoted texts one by one.
+
+        Raises FileRefused for a report that cannot be taken for daily spend.
+        """
         _refuse_several_sheets(self._file)
-        table = self._file.table(fallback="gb18030")
-        self._find_header(table)
-        totals: list[list[str]] = []
-        is_first = True
-        for number, cells in table:
-            texts = [cell.strip() if type(cell) is str else _cells.cell_text(cell) for cell in cells]
-            if not any(texts):
-                self._log.skip("blank line")
-                continue
-            if self._is_total(number, texts, cells):
-                self._log.skip("total row")
-                totals.append(texts)
-            elif is_first and self._is_account_line(texts):
-                self._log.skip("account line")
-                self._above_account = texts[0]
-            else:
-                yield self._row(number, texts, cells)
-            is_first = False
-        for texts in totals:
+        delimiter = None if self._is_workbook else self._file.delimiter(fallback=_FALLBACK)
+        table = self._file.table(delimiter=delimiter, encoding=self._file.encoding, fallback=_FALLBACK)
+        header_line = self._find_header(table)
+        if delimiter is None or not cuts_plainly(self._file, str(self._file.encoding), delimiter):
+            for number, cells in table:
+                yield from self._line(number, cells)
+        else:
+            cells_wide = self._usual_width(table)
+            table.close()
+            source = TextTable(self._file, self._file.encoding, _FALLBACK, delimiter, quoted=True)
+            source.begin(delimiter, header_line)
+            yield from self._blocks(source, cells_wide)
+        for texts in self._totals:
             self._compare(texts)
+
+    def _line(self, number: int, cells: Sequence[Cell]) -> Iterator[Row]:
+        """The row of a line below the header, if it is one."""
+        texts = [cell.strip() if type(cell) is str else _cells.cell_text(cell) for cell in cells]
+        if not any(texts):
+            self._log.skip("blank line")
+            return
+        if self._is_total(number, texts, cells):
+            self._log.skip("total row")
+            self._totals.append(texts)
+        elif self._is_first and self._is_account_line(texts):
+            self._log.skip("account line")
+            self._above_account = texts[0]
+        else:
+            yield self._row(number, texts, cells)
+        self._is_first = False
+
+    # --- blocks --------------------------------------------------------------------------------------
+
+    def _usual_width(self, table: Iterator[tuple[int, list[Cell]]]) -> int:
+        """How many cells the next rows have."""
+        widths = Counter(len(cells) for _, cells in islice(table, _SAMPLE))
+        return max([width for width, _ in widths.most_common(1)] + [self._width])
+
+    def _blocks(self, source: TextTable, cells_wide: int) -> Iterator[Record]:
+        reader = ColumnReader(
+            at=self._at,
+            level=self._level,
+            is_nested=self._is_nested,
+            day_of=lambda text: self._day_of(text, text),
+            printed_day=self._day,
+            covers=self._log.covers,
+        )
+        lone: list[OddLine] = []
+        for part in source.parts(cells_wide, None):
+            if isinstance(part, OddLine):
+                lone.append(part)
+            else:
+                yield from self._mixed(part, lone, reader)
+                lone = []
+        for line in lone:
+            yield from self._line(line.number, line.cells)
+
+    def _mixed(self, part: Part, lone: list[OddLine], reader: ColumnReader) -> Iterator[Record]:
+        """The rows of a part and the lines of another width, in their order."""
+        read = self._lines if _are_many(len(lone), part) else partial(self._part, reader)
+        start = 0
+        for line in lone:
+            cut = int(np.searchsorted(part.lines, line.number))
+            yield from read(part.slice(start, cut - start))
+            yield from self._line(line.number, line.cells)
+            start = cut
+        yield from read(part.slice(start))
+
+    def _part(self, reader: ColumnReader, part: Part) -> Iterator[Record]:
+        """The rows of a part in blocks between its odd rows."""
+        while self._is_first and len(part.lines):
+            # The account's name may stand in the first one.
+            yield from self._lines(part.slice(0, 1))
+            part = part.slice(1)
+        if not len(part.lines):
+            return
+        found = reader.read(part.columns, self._width)
+        odd = np.flatnonzero(found.is_odd).tolist()
+        start = 0
+        if not _are_many(len(odd), part) and self._is_of_one_kind(found):
+            block = self._block(part, found, has_parts=bool(odd))
+            for at in (*odd, len(block)):
+                if at > start:
+                    yield self._summed(block.slice(start, at - start), found)
+                yield from self._lines(part.slice(at, 1))
+                start = at + 1
+                if not self._is_of_one_kind(found):
+                    break
+        yield from self._lines(part.slice(start))
+
+    def _lines(self, part: Part) -> Iterator[Row]:
+        columns = [values.to_pylist() for values in part.columns]
+        for number, *cells in zip(part.lines.tolist(), *columns, strict=True):
+            yield from self._line(number, ["" if cell is None else cell for cell in cells])
+
+    def _is_of_one_kind(self, found: Columns) -> bool:
+        """Whether the rows may stand together: one level, and accounts as the source has them."""
+        if self._is_nested and len({self._nested_level, *found.levels} - {None}) > 1:
+            return False
+        named = {name or self._above_account for name in found.accounts}
+        if self._source.account is None:
+            return None not in named or self._fallback_account is not None
+        return len({self._account, *named} - {None}) <= 1
+
+    def _block(self, part: Part, found: Columns, *, has_parts: bool) -> Block:
+        columns = found.values
+        if has_parts:
+            # Each part of a block would keep the dictionaries whole.
+            columns = {name: decoded(values) for name, values in columns.items()}
+        block = Block(pa.array(part.lines, pa.int64()), columns)
+        account = found.account
+        if self._source.account is not None:
+            account = _table.constant(self._source.account, block)
+        elif (default := self._above_account or self._fallback_account) is not None:
+            account = pc.fill_null(account, default)
+        columns["account"] = account
+        if "product" not in columns:
+            columns["product"] = _table.constant(self._product, block)
+        level = next(iter(found.levels), self._level)
+        for name, value in (
+            ("report_level", level),
+            ("currency", self._source.currency),
+            ("tax_basis", self._tax_basis),
+        ):
+            columns[name] = _table.constant(value, block)
+        return block
+
+    def _summed(self, block: Block, found: Columns) -> Block:
+        """The block, with what the rows after it are held against noted."""
+        named = {name or self._above_account for name in found.accounts}
+        self._account = next(iter(named - {None}), self._account)
+        if self._is_nested:
+            (self._nested_level,) = found.levels
+        self._read += len(block)
+        for measure in _MEASURES:
+            if measure in block.columns:
+                self._sums[measure] += pc.sum(block.columns[measure]).as_py()
+        return block
 
     # --- header and conditions -----------------------------------------------------------------------
 
-    def _find_header(self, table: Iterator[tuple[int, list[Cell]]]) -> None:
+    def _find_header(self, table: Iterator[tuple[int, list[Cell]]]) -> int:
+        """Settle what the columns mean; the line on which the header ends."""
         conditions: dict[str, str] = {}
         missing_cost = False
         for number, cells in table:
@@ -332,7 +488,7 @@ class Report:
                     )
                 self._accept(found, texts, conditions)
                 self._log.skip("preamble", number)
-                return
+                return number
             missing_cost = missing_cost or bool(counts and len(found) > 2)
             self._note_condition(texts, conditions)
             if number >= _HEADER_WITHIN:
@@ -361,18 +517,20 @@ class Report:
     def _accept(self, at: dict[str, int], texts: list[str], conditions: dict[str, str]) -> None:
         name, console = self._file.name, self._console
         headings = [heading(text) for text in texts]
-        if partial := [text for text, key in zip(texts, headings, strict=True) if key in console.leaking]:
+        if leaking := [text for text, key in zip(texts, headings, strict=True) if key in console.leaking]:
             raise FileRefused(
-                f"{name}: a report by {partial[0]} leaves spend out or repeats it; "
+                f"{name}: a report by {leaking[0]} leaves spend out or repeats it; "
                 f"export the campaign report instead ({console.daily})"
             )
         self._at = at
         self._width = max(place for place, key in enumerate(headings) if key) + 1
-        self._level = next((level for level, fields in _LEVELS if at.keys() & set(fields)), "account")
+        self._level = next((level for level, fields in LEVELS if at.keys() & set(fields)), "account")
+        # Only where rows have no days of their own may the first line be the account's name.
+        self._is_first = "spend_date" not in at
         self._is_nested = {"keyword", "ad"} <= at.keys()
-        self._texts = [(n, at[n]) for n in ("campaign_name", "ad_group", "keyword", "device") if n in at]
-        self._ids = [(n, at[n]) for n in ("campaign_id", "ad_group_id", "ad_id") if n in at]
-        self._counts = [(n, at[n]) for n in _COUNTS if n in at]
+        self._texts = [(n, at[n]) for n in NAMES if n in at]
+        self._ids = [(n, at[n]) for n in IDS if n in at]
+        self._counts = [(n, at[n]) for n in COUNTS if n in at]
         known = console.known | console.fields.keys()
         self._log.unknown_columns.update(
             text for text, key in zip(texts, headings, strict=True) if key and key not in known
@@ -455,9 +613,9 @@ class Report:
         text = texts[at]
         return None if text in NOTHING else text
 
-    def _is_total(self, number: int, texts: list[str], cells: list[Cell]) -> bool:
+    def _is_total(self, number: int, texts: list[str], cells: Sequence[Cell]) -> bool:
         """A line labelled as a total, or with neither a day nor a campaign, that has no day of its own."""
-        is_labelled = any(map(is_label, texts[:3]))
+        is_labelled = any(map(is_label, texts[:LABELLED]))
         at = self._at.get("spend_date")
         if at is not None and at < len(cells) and self._is_dated(texts[at], cells[at]):
             if is_labelled:
@@ -469,7 +627,7 @@ class Report:
         if is_labelled:
             return True
         has_campaign = self._level == "account" or any(
-            self._cell(texts, name) is not None for name in ("campaign_name", "campaign_id")
+            self._cell(texts, name) is not None for name in CAMPAIGN
         )
         has_day = self._cell(texts, "spend_date") is not None
         return not has_campaign and not has_day and self._cell(texts, "cost") is not None
@@ -482,7 +640,7 @@ class Report:
 
     def _is_account_line(self, texts: list[str]) -> bool:
         """The account's name alone below the header, as the desktop client prints it."""
-        return bool(texts[0]) and not any(texts[1:]) and "spend_date" not in self._at
+        return bool(texts[0]) and not any(texts[1:])
 
     def _day_of(self, text: str, cell: Cell) -> date | None:
         """The day of a cell; the printed one where the cell has only an hour. Raises ValueError."""
@@ -503,7 +661,7 @@ class Report:
         self._days[text] = day
         return day
 
-    def _row(self, number: int, texts: list[str], cells: list[Cell]) -> Row:
+    def _row(self, number: int, texts: list[str], cells: Sequence[Cell]) -> Row:
         self._require_width(number, texts)
         values: dict[str, Any] = {
             "account": self._account_of(texts),
@@ -517,7 +675,7 @@ class Report:
             if text in NOTHING:
                 continue
             values[column] = text
-            if "\ufffd" in text:
+            if LOST in text:
                 raise FileRefused(
                     f"{self._file.name}: line {number} has characters lost by a wrong encoding; "
                     "export it again"
@@ -547,7 +705,7 @@ class Report:
         row.refused = row.refused or refused
         return row
 
-    def _date_of(self, number: int, texts: list[str], cells: list[Cell]) -> date | None:
+    def _date_of(self, number: int, texts: list[str], cells: Sequence[Cell]) -> date | None:
         if self._cell(texts, "spend_date") is None:
             if self._day is None:
                 raise FileRefused(
@@ -564,7 +722,7 @@ class Report:
 
     def _level_of(self, texts: list[str]) -> str:
         """The level of a row by the cells that it fills, the same in every row."""
-        filled = (level for level, fields in _LEVELS if any(self._cell(texts, name) for name in fields))
+        filled = (level for level, fields in LEVELS if any(self._cell(texts, name) for name in fields))
         level = next(filled, "account")
         if self._nested_level not in (None, level):
             raise FileRefused(
@@ -624,7 +782,7 @@ class Report:
 
     def _compare(self, texts: list[str]) -> None:
         """Keep a printed total, and hold the rows against it."""
-        label = next((text for text in texts[:3] if is_label(text)), "total")
+        label = next((text for text in texts[:LABELLED] if is_label(text)), "total")
         printed = self._total_of(texts)
         if printed is None:
             self._log.notes.append(
@@ -638,8 +796,12 @@ class Report:
         gap = printed["cost"] - self._sums["cost"]
         if abs(gap) > _ROUNDING * (self._read + 1):
             what = "rows are missing" if gap > 0 else "some are counted twice"
+            summed = self._sums["cost"]
+            if self._read:
+                # With as many places as the total has.
+                summed = summed.normalize() + 0 * printed["cost"]
             raise FileRefused(
-                f"{self._file.name}: its rows add up to {self._sums['cost']}, but it prints "
+                f"{self._file.name}: its rows add up to {summed}, but it prints "
                 f"{printed['cost']} as {label!r}; {what}, export it again"
             )
 
@@ -669,6 +831,11 @@ def _is_consistent(total: dict[str, Decimal]) -> bool:
     if not total.get("clicks") or "cpc" not in total:
         return True
     return abs(total["cost"] / total["clicks"] - total["cpc"]) <= Decimal("0.01")
+
+
+def _are_many(odd: int, part: Part) -> bool:
+    """Whether so many odd rows would cut a part into blocks too small to pay."""
+    return odd > max(_FEW_ODD, len(part.lines) // _ODD_ONE_IN)
 
 
 def _refuse_several_sheets(file: InboxFile) -> None:

@@ -20,9 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from connectors import _chinese_cells, baidu_ads, registry, sogou_ads
+from connectors import _chinese_cells, _chinese_reports, baidu_ads, registry, sogou_ads
 from connectors._chinese_tokens import read_pair
+from connectors.contract import Block, ReadLog
 from connectors.errors import FileRefused
+from connectors.files import InboxFile
 from connectors.privacy import Privacy
 from pipelines.config import load_clinic
 from pipelines.landing import Landing
@@ -446,6 +448,79 @@ def test_every_row_lands_or_is_quarantined(
     good = [fen for day, fen, _ in rows if fen >= 0 and day.startswith(("2017-10", "2017/10"))]
     assert len(found.raw) == len(rows)
     assert sum((row["cost"] for row in found.landed), Decimal(0)) == Decimal(sum(good)) / 100
+
+
+# --- blocks ------------------------------------------------------------------------------------------
+
+CELLS = {
+    "日期": ["2017-10-22", "2017/10/23", "2017年10月24日", " 20171025", "8", "", "--", "2017-02-30",
+            "2031-01-01"],
+    "账户": ["a", " a ", "b", "", "--"],
+    "推广计划": ["x", "品牌", "品牌[已删除]", "[已删除]", "--", "", "合计", "统计", "x\ufffd", "\u2028y",
+              "#N/A"],
+    "推广计划ID": ["1", "1.23E+10", "29154641801234567", "#NULL!", "ab3e7", "", "-"],
+    "推广单元": ["g", "g【已删除】", ""],
+    "关键词": ["k", "", " k"],
+    "创意": ["c", ""],
+    "地域ID": ["7", "", "总计", "小计(3)"],
+    "展现量": ["9", "1,234", "3.00", "3.5", "--", "", "１２", "-1", "99999999999999999999"],
+    "点击量": ["2", "0", "", "1 234"],
+    "消费": ["1.00", "0", "1,234.50", ".5", "5.", "-1.00", "--", "", "0.1234567", "1000000000000",
+            "¥5", "1,5", "x"],
+}  # fmt: skip
+# The first of each is what most rows have.
+_CHOICES = {name: st.sampled_from([cells[0]] * 8 * len(cells) + cells) for name, cells in CELLS.items()}
+_ODD_LINES = ["", ",,", "总计,--,--,5.00,3", "2017-10-22,a", " , ,", "合计" + "," * 11, "a" + "," * 30]
+
+
+def _read_or_refused(path: Path, **settings: Any) -> Any:
+    try:
+        found = read(registry.connector("shenma_ads"), path, "ad_spend", **settings)
+    except FileRefused as error:
+        return str(error)
+    return found.landed, found.quarantined, found.log
+
+
+@given(data=st.data())
+def test_blocks_give_what_their_lines_give(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    dropped = data.draw(st.sets(st.sampled_from(sorted(CELLS.keys() - {"消费", "点击量"})), max_size=4))
+    names = [name for name in data.draw(st.permutations(sorted(CELLS))) if name not in dropped]
+    rows = data.draw(st.lists(st.tuples(*(_CHOICES[name] for name in names)), min_size=1, max_size=12))
+    is_quoted = data.draw(st.booleans())
+    lines = [
+        ",".join(f'"{cell}"' if is_quoted or "," in cell else cell for cell in row) for row in (names, *rows)
+    ]
+    for odd in data.draw(st.lists(st.sampled_from(_ODD_LINES), max_size=1)):
+        lines.insert(data.draw(st.integers(1, len(lines))), odd)
+    head = data.draw(st.sampled_from(["", "2017-10-22\n", "时间范围：2017-10-22至2017-10-24\n"]))
+    end = data.draw(st.sampled_from(["\n", "\r\n", "\r"]))
+    path = tmp_path_factory.mktemp("spend") / "r.csv"
+    encoding = data.draw(st.sampled_from(["utf-8-sig", "gb18030", "utf-16"]))
+    path.write_bytes((head + end.join(lines)).encode(encoding))
+    settings = data.draw(st.sampled_from([{}, {"account": "main"}]))
+    found = _read_or_refused(path, **settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_chinese_reports, "cuts_plainly", lambda *_: False)
+        assert found == _read_or_refused(path, **settings)
+
+
+def test_a_report_is_read_in_blocks_around_its_odd_rows(tmp_path: Path) -> None:
+    rows = [f"2017-10-22,a,x{n % 3},9,2,1.00,1%,5" for n in range(3000)]
+    rows[1000] = "2017-10-22,a,x,9,2,-1.00,1%,5"
+    rows.insert(2000, "总计,--,--,27000,6000,2998.00,,")
+    path = tmp_path / "r.csv"
+    path.write_text(SHENMA + "\n".join(rows), encoding="gb18030")
+    connector = registry.connector("shenma_ads")
+    source = options(connector)
+    records = list(connector.read(InboxFile(path), connector.streams(source)[0], source, ReadLog()))
+    assert [len(record) if isinstance(record, Block) else record.number for record in records] == [
+        1000,
+        1002,
+        999,
+        1000,
+    ]
 
 
 # --- products ----------------------------------------------------------------------------------------
