@@ -343,12 +343,16 @@ def write(sample: Sample, path: Path, rows: int) -> None:
 
 
 def _firstvisit(kind: str, sample: Sample, path: Path) -> Callable[[], int]:
+    import pyarrow as pa
+
     from connectors.check import check
     from connectors.contract import ReadLog
     from connectors.files import InboxFile
     from connectors.privacy import Privacy
     from connectors.registry import connector
 
+    # The first array imports what Arrow shares with pandas.
+    pa.array([])
     reader = connector(kind)
     clinic = {"clinic_timezone": "Europe/Zagreb", "clinic_currency": "EUR", "clinic_phone_region": "HR"}
     source = reader.options.model_validate({"kind": kind, "name": kind, **clinic, **sample.settings})
