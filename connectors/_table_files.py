@@ -26,7 +26,7 @@ import pyarrow.csv
 from connectors._cells import cell_text
 from connectors._columns import holds
 from connectors.errors import FileRefused
-from connectors.files import Cell, InboxFile
+from connectors.files import Cell, InboxFile, Utf8
 
 # The stubs know neither scalars of Python nor streams.
 pc: Any = pyarrow.compute
@@ -321,7 +321,7 @@ class _Bytes(io.RawIOBase):
         self.quotes = 0
         self._first = b""
         self._text: IO[str] | None = None
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._checked = Utf8()
         if encoding in _UTF8:
             self._bytes = file.open_binary()
             passed = self._bytes.read(len(head.encode()))
@@ -354,7 +354,7 @@ class _Bytes(io.RawIOBase):
             # A character may take three bytes more in UTF-8.
             return self._text.read(max(1, size // 4)).encode()
         chunk = self._bytes.read(size)
-        self._decoder.decode(chunk, final=not chunk)
+        self._checked.feed(chunk)
         return chunk
 
     def close(self) -> None:

@@ -37,6 +37,19 @@ _JSON = json.JSONDecoder(parse_float=Decimal)
 csv.field_size_limit(1 << 27)
 
 
+class Utf8:
+    """Checks that bytes are UTF-8 text, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take in a chunk, b"" at the end. Raises UnicodeDecodeError."""
+        # Looking is much faster than decoding; a character may be cut off at the end of the chunk before.
+        if not chunk or not chunk.isascii() or self._decoder.getstate()[0]:
+            self._decoder.decode(chunk, final=not chunk)
+
+
 @dataclass
 class InboxFile:
     """A file that a source left in the inbox. `.gz` and `.zip` (of one file) are unpacked on reading."""
@@ -95,7 +108,7 @@ class InboxFile:
 
     def detect_encoding(self, fallback: str) -> str:
         """BOM, else strict UTF-8 over the whole file, else `fallback` (the kind's usual code page)."""
-        decoder = codecs.getincrementaldecoder("utf-8")()
+        text = Utf8()
         with self.open_binary() as stream:
             head = _read(stream, _CHUNK, self.name)
             for bom, encoding in _BOMS:
@@ -103,9 +116,9 @@ class InboxFile:
                     return encoding
             try:
                 while head:
-                    decoder.decode(head)
+                    text.feed(head)
                     head = _read(stream, _CHUNK, self.name)
-                decoder.decode(b"", final=True)
+                text.feed(b"")
             except UnicodeDecodeError:
                 return fallback
         return "utf-8"
