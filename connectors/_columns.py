@@ -177,9 +177,10 @@ def _trimmed(values: pa.Array[Any], held: Spans) -> pa.Array[Any]:
     # Unsigned: what is below "!" or above "~".
     if not bool((data - np.uint8(ord("!")) > ord("~") - ord("!")).any()):
         return values
-    filled = lengths > 0
-    first = data[starts[filled]]
-    last = data[(starts + lengths)[filled] - 1]
+    ends = starts + lengths
+    if not bool(lengths.all()):
+        starts, ends = starts[lengths > 0], ends[lengths > 0]
+    first, last = data[starts], data[ends - 1]
     if bool(_MAY_BEGIN[first].any()) or bool(_MAY_END[last].any()):
         values = pc.utf8_trim_whitespace(values)
     return values
@@ -225,7 +226,12 @@ def lists(values: pa.Array[Any]) -> pa.Array[Any]:
     """Lists of text, null where a list is empty."""
     if pa.types.is_null(values.type):
         return values.cast(ARROW["text[]"])
-    raise Misfit
+    if values.type != ARROW["text[]"] or pc.list_flatten(values).null_count:
+        raise Misfit
+    filled: pa.Array[Any] = pc.if_else(
+        pc.equal(pc.list_value_length(values), 0), pa.scalar(None, values.type), values
+    )
+    return filled
 
 
 # Casts of the declared types, but for the columns that have rules of their own.

@@ -117,6 +117,7 @@ ALL_TYPES = Stream(
         Column("visitor_id", "text", "browser"),
         Column("status_raw", "text", "typed text"),
         Column("tags", "text[]", "typed texts"),
+        Column("services", "text[]", "texts"),
         Column("phone_key", "text", "phone", personal="phone"),
         Column("phone_keys", "text[]", "phones", personal="phone"),
         Column("email_key", "text", "mail", personal="email"),
@@ -164,6 +165,7 @@ _PARSED: dict[str, list[Any]] = {
     "cost": [Decimal("1.5"), Decimal("999999999999.999999"), None],
     "share": [0.5, -0.0, None],
     "is_new": [True, False, None],
+    "services": [["x", " y "], [], [""], [None], ["x", None], None],
     "tags": [["call 091 123 4567 back", "x"], [], [""], None],
     "phone_keys": [["+385911234567", "0911234568"], [], ["3,85E+11"], None],
 }
