@@ -14,7 +14,7 @@ import pyarrow.compute
 
 from connectors import _table
 from connectors._cells import compile_format
-from connectors._columns import by_value, holds, spans
+from connectors._columns import by_value, holds
 from connectors._settings import DateFormat
 from connectors._table import MARKS, UNREADABLE, Table
 from connectors.contract import Block, Column, ReadLog, Row, SourceOptions, Stream
@@ -312,7 +312,7 @@ class Spend:
         currencies = self._currencies or {self._heading_currency or self._source.currency or ""}
         if not _THREE_DECIMALS.isdisjoint(currencies):
             return
-        if not _may_have_three_places(block.columns["cost"]):
+        if not _table.may_have_three_places(block.columns["cost"]):
             return
         found = pc.fill_null(pc.match_substring_regex(block.columns["cost"], r"\.\d{3}$"), False)
         doubtful = pc.index(found, True).as_py()
@@ -355,13 +355,6 @@ def _without_brackets(values: pa.Array[Any]) -> Any:
     if not holds(values, "["):
         return values
     return pc.replace_substring_regex(values, r"^\[(\d+)\]$", r"\1")
-
-
-def _may_have_three_places(values: pa.Array[Any]) -> bool:
-    """Whether some text has a point before its last three characters."""
-    starts, lengths, data = spans(values)
-    ends = (starts + lengths)[lengths > 3]
-    return bool((data[ends - 4] == ord(".")).any())
 
 
 def _is_total(cells: dict[str, Any]) -> bool:

@@ -50,6 +50,8 @@ _ISO_RANGE = re.compile(r"(\d{4}-\d\d-\d\d)\s*[-–—]\s*(\d{4}-\d\d-\d\d)")
 _MONTH_FIRST = re.compile(r"([^\W\d_]+)\.? (\d{1,2}), (\d{4})")
 # `27 March 2026`, `27. März 2026`, `1er mars 2026`, `27 de marzo de 2026`.
 _DAY_FIRST = re.compile(r"(\d{1,2})(?:\.|er)? (?:de )?([^\W\d_]+)\.? (?:de )?(\d{4})")
+# Keywords that `_keyword` may change: with a mark, or white space other than one plain space.
+_MARKED = r'["\[+\x00-\x1f\x{85}]|  |[^\PZ ]'
 # Amounts are printed to the cent; their sum may be off by half a cent a row.
 _ROUNDING = Decimal("0.005")
 
@@ -185,7 +187,7 @@ class _Report:
         for name in self._measures:
             columns[name] = self._number(block, name)
         if "keyword" in columns:
-            columns["keyword"] = by_value(columns["keyword"], _keyword, pa.string())
+            columns["keyword"] = _keywords(columns["keyword"])
         columns["report_level"] = _table.constant(self._level, block)
         negative = pc.starts_with(columns["cost"], "-")
         why = "is negative, which spend never is; credits belong into a cost sheet"
@@ -235,6 +237,8 @@ class _Report:
                 line = block.numbers[pc.index(has_fraction, True).as_py()].as_py()
                 heading = self._table.headings[name]
                 raise FileRefused(f"{self._table.file.name}: line {line}: {heading} {self._wrong_mark()}")
+            return read
+        if not _table.may_have_three_places(read):
             return read
         is_doubtful = pc.and_(
             pc.match_substring_regex(read, r"\.\d{3}$"),
@@ -357,6 +361,14 @@ def _spelled_day(text: str, language: Language) -> date | None:
         return None if month is None else date(int(year), month, int(day))
     except ValueError:
         return None
+
+
+def _keywords(values: pa.Array[Any]) -> Any:
+    """Keywords without their marks; most exports have none."""
+    is_marked = pc.fill_null(pc.match_substring_regex(values, _MARKED), False)
+    if not pc.any(is_marked).as_py():
+        return values
+    return pc.replace_with_mask(values, is_marked, by_value(values.filter(is_marked), _keyword, pa.string()))
 
 
 def _keyword(text: str) -> str | None:

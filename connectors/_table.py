@@ -56,6 +56,8 @@ UNREADABLE = "?"
 # What exports write into a cell that has no value.
 MARKS = ("-", "--", "–", "—", "null", "NULL", "N/A", "n/a")
 
+# A block of so long numbers has a sum that fits 64 bits.
+_SUMMED_DIGITS = 12
 # Bytes of numbers that need no work where `.` is the decimal mark.
 _PLAIN = np.isin(np.arange(256), list(b"0123456789.-"))
 # Between thousands: spaces (plain, no-break, narrow, figure, thin) and the apostrophes of Switzerland.
@@ -300,6 +302,13 @@ def _are_plain(values: pa.Array[Any]) -> bool:
     return True
 
 
+def may_have_three_places(values: pa.Array[Any]) -> bool:
+    """Whether some text has a point before its last three characters."""
+    starts, lengths, data = spans(values)
+    ends = (starts + lengths)[lengths > 3]
+    return bool((data[ends - 4] == ord(".")).any())
+
+
 def percents(values: pa.Array[Any], decimal: str = ".", marks: Sequence[str] = MARKS) -> pa.Array[Any]:
     """Percentages (`12.5%`, `12,5 %`, `12.5`) -> ratios (`0.125`); else as `numbers`."""
     bare = numbers(pc.replace_substring_regex(texts(values), r"\s*%$", ""), decimal, marks)
@@ -442,11 +451,13 @@ def total(values: pa.Array[Any]) -> Decimal:
     """The sum of a column of `numbers`; what is null or UNREADABLE adds nothing."""
     if holds(values, UNREADABLE):
         values = values.filter(pc.not_equal(values, UNREADABLE))
+    # Counts and amounts that a sum of whole numbers holds for sure.
+    is_whole = not holds(values, ".") and bool((spans(values)[1] <= _SUMMED_DIGITS).all())
     try:
-        summed: Any = pc.sum(values.cast(pa.decimal128(38, 12))).as_py()
+        summed: Any = pc.sum(values.cast(pa.int64() if is_whole else pa.decimal128(38, 12))).as_py()
     except pa.ArrowInvalid:  # more than twelve places
         summed = sum((Decimal(str(text)) for text in values.to_pylist()), Decimal(0))
-    return Decimal(f"{(summed or Decimal(0)).normalize():f}")
+    return Decimal(f"{Decimal(summed or 0).normalize():f}")
 
 
 def _filtered(block: Block, mask: pa.Array[Any]) -> Block:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from connectors import _table_files
+from connectors import _google_ads_report, _table_files
 from connectors.errors import FileRefused
 from connectors.google_ads import CONNECTOR
 from tests.unit.vendor_files import Read, options, read
@@ -614,6 +615,13 @@ def test_a_cost_that_is_no_spend_is_quarantined(tmp_path: Path, micros: Any) -> 
     found = spend(tmp_path, answer(RESULT, RESULT | {"metrics": {"costMicros": micros}}))
     assert [q.column for q in found.quarantined] == ["cost"]
     assert len(found.landed) == 1
+
+
+@given(st.lists(st.none() | st.text('ab"[]+ \t\u00a0\u3000\x1c\x85\u2028č', max_size=6)))
+def test_a_column_of_keywords_is_read_as_each_of_them(texts: list[str | None]) -> None:
+    texts = [(text and text.strip()) or None for text in texts]  # as the report hands them over
+    found = _google_ads_report._keywords(pa.array(texts, pa.string())).to_pylist()
+    assert found == [None if text is None else _google_ads_report._keyword(text) for text in texts]
 
 
 def test_keyword_and_ad_group_answers_have_their_level(tmp_path: Path) -> None:
