@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from connectors import _table
-from connectors._columns import by_value, texts
+from connectors._columns import by_value, holds, texts
 from connectors._google_ads_languages import LANGUAGES, Language
 from connectors._settings import DateFormat
 from connectors._table import UNREADABLE, Table
@@ -218,7 +218,9 @@ class _Report:
         return datetime.strptime(text, self._source.date_format).date()  # noqa: DTZ007 - a day
 
     def _days(self, block: Block) -> Any:
-        found = by_value(block.columns["spend_date"], self._day, pa.string())
+        found = block.columns["spend_date"]
+        if self._source.date_format is not None or not _table.are_iso_days(found):
+            found = by_value(found, self._day, pa.string())
         unread = pc.equal(found, UNREADABLE)
         _table.refuse(block, unread, "spend_date", "is not a day; set `date_format:` of the source")
         if self._log.covers is not None:
@@ -232,9 +234,8 @@ class _Report:
         block.columns[name] = read
         self._table.require(block, name, self._wrong_mark())
         if name != "cost":
-            has_fraction = pc.match_substring(read, ".")
-            if pc.any(has_fraction).as_py():
-                line = block.numbers[pc.index(has_fraction, True).as_py()].as_py()
+            if holds(read, "."):
+                line = block.numbers[pc.index(pc.match_substring(read, "."), True).as_py()].as_py()
                 heading = self._table.headings[name]
                 raise FileRefused(f"{self._table.file.name}: line {line}: {heading} {self._wrong_mark()}")
             return read
