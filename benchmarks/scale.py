@@ -71,9 +71,7 @@ def _expression(column: str, kind: str) -> str:
     if column in IDS and kind == "VARCHAR":
         return f"case when r = 0 then {quoted} else {quoted} || '~' || r end as {quoted}"
     if column in IDS and kind == "VARCHAR[]":
-        return (
-            f"case when r = 0 then {quoted} else list_transform({quoted}, x -> x || '~' || r) end as {quoted}"
-        )
+        return f"case when r = 0 then {quoted} else list_transform({quoted}, lambda x: x || '~' || r) end as {quoted}"
     if column in PLACES:
         return f"{quoted} || coalesce('~' || nullif(r % {PLACES[column]}, 0), '') as {quoted}"
     return quoted
@@ -81,7 +79,7 @@ def _expression(column: str, kind: str) -> str:
 
 def enlarge(small: Path, large: Path, needed: list[tuple[str, str]], sizes: tuple[int, int, int]) -> None:
     """Write the needed relations (schema, name), repeated to `sizes` sessions, calls, visits."""
-    with duckdb.connect(str(small), read_only=True) as con:
+    with duckdb.connect(str(small)) as con:
         con.execute(f"attach '{large}' as large")
         counts = {
             name: con.execute(f"select count(*) from {schema}.{name}").fetchall()[0][0]
@@ -116,7 +114,11 @@ def measure(sizes: tuple[int, int, int]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="firstvisit-scale-") as folder:
         base = Path(folder)
         made = simulate(base / "clinic", seed=1, scale=1.0)
-        small, large, target = base / "small.duckdb", base / "firstvisit.duckdb", base / "target"
+        # One stem for both: dbt's manifest holds it as the name of the database.
+        small, large = base / "small" / "firstvisit.duckdb", base / "large" / "firstvisit.duckdb"
+        target = base / "target"
+        for path in (small, large):
+            path.parent.mkdir()
         land_and_build(made.config, made.data_dir, small, target)
         needed, models = _needed(target / "manifest.json")
         enlarge(small, large, needed, sizes)
