@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ValidationError
 
 from connectors._cells import header_key
-from connectors.contract import ReadLog, Row, SourceOptions
+from connectors.contract import Block, ReadLog, Record, Row, SourceOptions
 from connectors.errors import FileRefused
 from connectors.files import InboxFile
 from connectors.mapped_file import CONNECTOR, TABLES, MappedFileOptions, StreamMapping
@@ -64,19 +64,28 @@ def read_export(
     source: SourceOptions,
     log: ReadLog,
     landed: Mapping[str, str],
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Yield the table's rows, `landed` naming the stream's column for each column of `calls`.
 
     Raises FileRefused as `mapped_file` does, and for a workbook of the old format.
     """
     if file.suffix == ".xls":
         raise FileRefused(f"{file.name}: is a workbook of the old format; save it as .xlsx or CSV")
-    for row in CONNECTOR.read(file, _CALLS.stream, _options(source, export), log):
-        values = {landed[name]: value for name, value in row.values.items() if name in landed}
-        refused = row.refused
-        if refused is not None:
-            refused = (landed.get(refused[0], ""), refused[1])
-        yield Row(row.number, values, refused)
+    for record in CONNECTOR.read(file, _CALLS.stream, _options(source, export), log):
+        if isinstance(record, Row):
+            yield _renamed(record, landed)
+            continue
+        columns = {landed[name]: values for name, values in record.columns.items() if name in landed}
+        apart = {at: _renamed(row, landed) for at, row in record.apart.items()}
+        yield Block(record.numbers, columns, apart=apart)
+
+
+def _renamed(row: Row, landed: Mapping[str, str]) -> Row:
+    values = {landed[name]: value for name, value in row.values.items() if name in landed}
+    refused = row.refused
+    if refused is not None:
+        refused = (landed.get(refused[0], ""), refused[1])
+    return Row(row.number, values, refused)
 
 
 def _options(source: SourceOptions, export: StreamMapping) -> MappedFileOptions:

@@ -19,7 +19,7 @@ from connectors.files import Cell
 
 # Spreadsheet error values: the cell holds nothing.
 _ERRORS = frozenset({"#N/A", "#N/D", "#Н/Д", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"})
-_DASHES = frozenset({"-", "–", "—", "−", "\u2010", "\u2011"})
+DASHES = frozenset({"-", "–", "—", "−", "\u2010", "\u2011"})
 # Letters that look alike and get mixed within one word ("сonfirmed" with a Cyrillic с).
 _LOOK_ALIKES = str.maketrans("авекмнорстухё", "abekmhopctyxe")
 
@@ -88,7 +88,7 @@ def cell_text(cell: Cell) -> str:
 
 def is_dash(text: str) -> bool:
     """Whether a cell holds nothing but a dash, the usual mark for "none"."""
-    return text in _DASHES
+    return text in DASHES
 
 
 def id_text(cell: Cell) -> str:
@@ -266,10 +266,12 @@ class Moments:
     """
 
     def __init__(self, formats: Sequence[str], date_formats: Sequence[str], zone: ZoneInfo) -> None:
-        self._zone = zone
+        self.zone = zone
         ordered = [*formats, *date_formats]
         ordered += [part for f in formats if (part := date_part(f)) is not None and part not in ordered]
-        self._parsers = [(compile_format(f), not has_time(f)) for f in dict.fromkeys(ordered)]
+        # In the order in which they are tried; none: ISO 8601.
+        self.formats = tuple(dict.fromkeys(ordered))
+        self._parsers = [(compile_format(f), not has_time(f)) for f in self.formats]
         self._described = " or ".join(dict.fromkeys((*formats, *date_formats))) or "ISO 8601"
 
     def read(self, cell: Cell) -> tuple[datetime, bool] | None:
@@ -330,14 +332,14 @@ class Moments:
         """The aware time: the end of the local day where only the day is known."""
         at, is_day = found
         if is_day:
-            return at.replace(hour=23, minute=59, second=59, microsecond=999999, tzinfo=self._zone)
-        return at if at.tzinfo is not None else at.replace(tzinfo=self._zone)
+            return at.replace(hour=23, minute=59, second=59, microsecond=999999, tzinfo=self.zone)
+        return at if at.tzinfo is not None else at.replace(tzinfo=self.zone)
 
     def day(self, found: tuple[datetime, bool]) -> date:
         """The local day."""
         at = found[0]
         if at.tzinfo is not None and not found[1] and 1 < at.year < 9999:
-            at = at.astimezone(self._zone)
+            at = at.astimezone(self.zone)
         return at.date()
 
 

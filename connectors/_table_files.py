@@ -44,7 +44,7 @@ _EXACT_LIMIT = 10**15
 _DELIMITERS = "\t;,"
 _UTF8 = frozenset({"utf-8", "utf-8-sig"})
 _LIKE_ASCII = _UTF8 | {"gb18030"}
-_BROKEN = (UnicodeError, EOFError, OSError, zlib.error, zipfile.BadZipFile)
+BROKEN = (UnicodeError, EOFError, OSError, zlib.error, zipfile.BadZipFile)
 
 
 @dataclass
@@ -88,7 +88,7 @@ def cuts_plainly(file: InboxFile, encoding: str, delimiter: str) -> bool:
             if not _are_around_cells(data, places, quotes, delimiter):
                 return False
             quotes += len(places)
-    except _BROKEN:
+    except BROKEN:
         return False
     return quotes % 2 == 0
 
@@ -169,7 +169,7 @@ class TextTable:
         lines = _Lines(self._header_line)
         are_sound = not self._quoted
         with (
-            _Bytes(self._file, str(self._encoding), self._head) as stream,
+            Utf8Bytes(self._file, str(self._encoding), self._head) as stream,
             ThreadPoolExecutor(max_workers=1) as ahead,
         ):
             reader = self._reader(stream, width, put_aside)
@@ -193,7 +193,7 @@ class TextTable:
         records = self._records(list(io.StringIO(row.text, newline="")), self._delimiter)
         return OddLine(line, next((cells for _, cells in records), [row.text]))
 
-    def _reader(self, stream: _Bytes, width: int, put_aside: Callable[[Any], str]) -> Any:
+    def _reader(self, stream: Utf8Bytes, width: int, put_aside: Callable[[Any], str]) -> Any:
         """Arrow's reader, None when nothing stands below the header."""
         names = [str(place) for place in range(width)]
         try:
@@ -219,7 +219,7 @@ class TextTable:
                     strings_can_be_null=True,
                 ),
             )
-        except (*_BROKEN, pa.ArrowInvalid) as error:
+        except (*BROKEN, pa.ArrowInvalid) as error:
             raise self._explained(error) from error
 
     def _next(self, reader: Any) -> pa.RecordBatch | None:
@@ -229,7 +229,7 @@ class TextTable:
             batch: pa.RecordBatch = reader.read_next_batch()
         except StopIteration:
             return None
-        except (*_BROKEN, pa.ArrowInvalid) as error:
+        except (*BROKEN, pa.ArrowInvalid) as error:
             raise self._explained(error) from error
         return batch
 
@@ -313,8 +313,8 @@ class _Lines:
         return lines[is_row], list(zip(lines[~is_row].tolist(), passed, strict=True))
 
 
-class _Bytes(io.RawIOBase):
-    """What follows the header, as UTF-8. Counts quotes; raises one of _BROKEN where the file is damaged."""
+class Utf8Bytes(io.RawIOBase):
+    """What follows the header, as UTF-8. Counts quotes; raises one of BROKEN where the file is damaged."""
 
     def __init__(self, file: InboxFile, encoding: str, head: str) -> None:
         super().__init__()

@@ -16,12 +16,26 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pyarrow.compute
 from pydantic import SecretStr, model_validator
 
 from connectors import cli
 from connectors._api import Answer, Api, retry_after
 from connectors._call_exports import AccountId, check_export, is_table, read_export
-from connectors.contract import Column, Connector, ReadLog, Route, Row, SourceOptions, Stream, Type, Window
+from connectors._mapped_columns import constant, filled
+from connectors.contract import (
+    Block,
+    Column,
+    Connector,
+    ReadLog,
+    Record,
+    Route,
+    Row,
+    SourceOptions,
+    Stream,
+    Type,
+    Window,
+)
 from connectors.errors import ApiError, FileRefused, IncompleteError, PermanentError, TransientError
 from connectors.files import InboxFile
 from connectors.mapped_file import StreamMapping
@@ -44,6 +58,9 @@ _TOUCH: tuple[tuple[str, Type, str], ...] = (
     ("landing_path", "text", "path of the landing page"),
     ("referrer_host", "text", "host of the referrer"),
 )
+
+# The stubs know no scalars of Python.
+pc: Any = pyarrow.compute
 
 CALLS = Stream(
     name="calls",
@@ -185,14 +202,16 @@ class Callrail(Connector[CallrailOptions]):
         """One stream: calls."""
         return (CALLS,)
 
-    def read(self, file: InboxFile, stream: Stream, source: CallrailOptions, log: ReadLog) -> Iterator[Row]:
+    def read(
+        self, file: InboxFile, stream: Stream, source: CallrailOptions, log: ReadLog
+    ) -> Iterator[Record]:
         """Yield the calls of a saved answer (a list, one call, an array) or of a mapped table, in order.
 
         Raises FileRefused for anything else and for a page with fewer calls than its head announces.
         """
         if source.export is not None and is_table(file):
-            for row in read_export(file, source.export, source, log, _EXPORTED):
-                yield _exported(row)
+            for record in read_export(file, source.export, source, log, _EXPORTED):
+                yield _exported(record) if isinstance(record, Row) else _exported_block(record)
             return
         prefix, head = _envelope(file)
         count = 0
@@ -459,6 +478,19 @@ def _exported(row: Row) -> Row:
         values["lead_status"] = "good_lead" if is_target else "not_a_lead"
     values |= {"is_finished": True, "has_last_touch": False}
     return row
+
+
+def _exported_block(block: Block) -> Block:
+    """The same for many rows."""
+    columns, length = block.columns, len(block)
+    inbound = constant("inbound", "text", length)
+    columns["direction_raw"] = filled(columns.get("direction_raw", inbound), inbound)
+    is_target = columns.pop("vendor_is_target", None)
+    if is_target is not None:
+        columns["lead_status"] = pc.if_else(is_target, "good_lead", "not_a_lead")
+    columns["is_finished"] = constant(True, "boolean", length)
+    columns["has_last_touch"] = constant(False, "boolean", length)
+    return Block(block.numbers, columns, apart={at: _exported(row) for at, row in block.apart.items()})
 
 
 def _moment(raw: Any) -> tuple[datetime | None, tuple[str, str] | None]:

@@ -19,13 +19,27 @@ from decimal import Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import pyarrow as pa
 from pydantic import SecretStr, model_validator
 
 from connectors import cli
 from connectors._call_exports import AccountId, check_export, is_table, read_export
 from connectors._calltouch_api import Journals
 from connectors._calltouch_rows import LATEST_EPOCH, call_row, request_row
-from connectors.contract import Column, Connector, ReadLog, Route, Row, SourceOptions, Stream, Window
+from connectors._mapped_columns import constant, equals
+from connectors.contract import (
+    Block,
+    Column,
+    Connector,
+    ReadLog,
+    Record,
+    Route,
+    Row,
+    SourceOptions,
+    Stream,
+    Window,
+)
 from connectors.errors import FileRefused
 from connectors.files import InboxFile
 from connectors.mapped_file import StreamMapping
@@ -204,7 +218,7 @@ class Calltouch(Connector[CalltouchOptions]):
         stream: Stream,
         source: CalltouchOptions,
         log: ReadLog,
-    ) -> Iterator[Row]:
+    ) -> Iterator[Record]:
         """Yield calls or requests in the file's order.
 
         Raises FileRefused for anything that is not that journal and for a page with fewer calls than its
@@ -212,8 +226,8 @@ class Calltouch(Connector[CalltouchOptions]):
         """
         journal = _JOURNALS[stream.name]
         if journal is _CALLS and source.export is not None and is_table(file):
-            for row in read_export(file, source.export, source, log, _EXPORTED):
-                yield _exported(row)
+            for record in read_export(file, source.export, source, log, _EXPORTED):
+                yield _exported(record) if isinstance(record, Row) else _exported_block(record)
             return
         prefix, head = _envelope(file, journal)
         for name in ("page", "pageTotal", "pageSize", "recordsTotal"):
@@ -408,17 +422,27 @@ def _agrees(record: Mapping[str, Any], journal: _Journal, zone: ZoneInfo) -> boo
     return datetime.fromtimestamp(seconds, zone).strftime("%d/%m/%Y %H:%M:%S") == written
 
 
+_OUTBOUND = ("is_callback", "is an outbound call, which Calltouch does not track; map inbound or callback")
+
+
 def _exported(row: Row) -> Row:
     """A row of the cabinet's table: it tells the direction where the journal has a flag."""
     direction = row.values.pop("direction", None)
     refused = row.refused
     if direction == "outbound" and refused is None:
-        refused = (
-            "is_callback",
-            "is an outbound call, which Calltouch does not track; map inbound or callback",
-        )
+        refused = _OUTBOUND
     row.values |= {"is_finished": True, "is_callback": direction == "callback"}
     return Row(row.number, row.values, refused)
+
+
+def _exported_block(block: Block) -> Block:
+    """The same for many rows."""
+    columns, length = block.columns, len(block)
+    direction = columns.pop("direction", constant(None, "text", length))
+    columns["is_finished"] = constant(True, "boolean", length)
+    columns["is_callback"] = pa.array(equals(direction, "callback"))
+    refused = dict.fromkeys(np.flatnonzero(equals(direction, "outbound")).tolist(), _OUTBOUND)
+    return Block(block.numbers, columns, refused, {at: _exported(row) for at, row in block.apart.items()})
 
 
 _CALLS = _Journal(

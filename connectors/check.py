@@ -70,8 +70,9 @@ def check(
     day is not absurd: not before 1900 and, unless the stream plans ahead, not later than a day after
     the file arrived (zones differ by up to a day). Else it is quarantined under its first fault.
 
-    A Block is cast column by column. Where something in it does not cast at once, it is cut into parts, and
-    the smallest part with it is cast row by row: the outcome is that of the block's rows.
+    A Block is cast column by column, but for the rows that its reader refused or put apart. Where something
+    in it does not cast at once, it is cut into parts, and the smallest part with it is cast row by row: the
+    outcome is that of the block's rows.
     """
     checker = _Checker(stream, privacy, log, arrived_at)
     for record in records:
@@ -158,10 +159,19 @@ class _Checker:
 
     def block(self, block: Block) -> Checked:
         """The batch of a block; no rows may be waiting."""
-        parts = list(self._parts(block))
+        together, alone = block.parted()
+        parts = list(self._parts(together))
+        if alone:
+            for row in alone:
+                self.row(row)
+            parts.append(self.taken())
         batches = [part.batch for part in parts]
         batch = batches[0] if len(batches) == 1 else pa.concat_batches(batches)  # type: ignore[attr-defined]
-        return Checked(batch, [bad for part in parts for bad in part.quarantined], len(block))
+        quarantined = [bad for part in parts for bad in part.quarantined]
+        if alone:
+            batch = batch.take(pc.sort_indices(batch.column("_row_number")))
+            quarantined.sort(key=lambda bad: bad.row_number)
+        return Checked(batch, quarantined, len(block))
 
     def _parts(self, block: Block) -> Iterator[Checked]:
         """The block whole, or where something does not cast with its column, in parts."""
@@ -183,8 +193,6 @@ class _Checker:
 
     def _cast(self, block: Block) -> pa.RecordBatch:
         """The block as it lands. Raises one of MISFITS when not every row may land as it is."""
-        if block.refused:
-            raise Misfit
         arrays: dict[str, pa.Array[Any]] = {"_row_number": block.numbers.cast(pa.int64())}
         for column, cast in self._personal_last:
             raw = block.columns.get(column.name)
@@ -217,7 +225,7 @@ def _decoded(block: Block) -> Block:
         name: values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values
         for name, values in block.columns.items()
     }
-    return Block(block.numbers, columns, block.refused)
+    return Block(block.numbers, columns)
 
 
 def _is_later(value: date | datetime, horizon: datetime) -> bool:

@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
@@ -174,12 +175,14 @@ class Block:
     `numbers` (int64) are the places in the file, as in Row. `columns` holds Arrow arrays of that length by
     landed column name: text as the file has it (null where empty), dictionary-encoded text where it
     repeats, or values of the declared type; a missing column is null throughout. `refused` tells which
-    positions (0-based) the reader itself found unusable: (column, reason).
+    positions (0-based) the reader itself found unusable: (column, reason). `apart` holds, by position, the
+    records that are too odd for columns: what the columns have there is not looked at.
     """
 
     numbers: pa.Array[Any]
     columns: dict[str, pa.Array[Any]]
     refused: dict[int, tuple[str, str]] = field(default_factory=dict)
+    apart: dict[int, Row] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -189,13 +192,33 @@ class Block:
         numbers = self.numbers.slice(offset, length)
         columns = {name: values.slice(offset, length) for name, values in self.columns.items()}
         refused = {at - offset: why for at, why in self.refused.items() if 0 <= at - offset < len(numbers)}
-        return Block(numbers, columns, refused)
+        apart = {at - offset: row for at, row in self.apart.items() if 0 <= at - offset < len(numbers)}
+        return Block(numbers, columns, refused, apart)
+
+    def parted(self) -> tuple[Block, list[Row]]:
+        """The records that the columns tell of, and one by one those that are refused or stand apart."""
+        alone = sorted({*self.refused, *self.apart})
+        if not alone:
+            return self, []
+        places = pa.array(alone, pa.int64())
+        columns = {name: values.take(places) for name, values in self.columns.items()}
+        refused = {at: self.refused[place] for at, place in enumerate(alone) if place in self.refused}
+        apart = {at: self.apart[place] for at, place in enumerate(alone) if place in self.apart}
+        rows = list(Block(self.numbers.take(places), columns, refused, apart).rows())
+        mask = np.ones(len(self), dtype=bool)
+        mask[alone] = False
+        together = pa.array(mask)
+        columns = {name: values.filter(together) for name, values in self.columns.items()}
+        return Block(self.numbers.filter(together), columns), rows
 
     def rows(self) -> Iterator[Row]:
         """The same records one by one."""
         names = list(self.columns)
         values = [array.to_pylist() for array in self.columns.values()]
         for at, number in enumerate(self.numbers.to_numpy()):
+            if at in self.apart:
+                yield self.apart[at]
+                continue
             row = {name: column[at] for name, column in zip(names, values, strict=True)}
             yield Row(int(number), row, self.refused.get(at))
 

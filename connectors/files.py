@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -153,12 +154,7 @@ class InboxFile:
 
     def delimiter(self, encoding: str | None = None, fallback: str = "cp1251") -> str:
         """Of tab, semicolon and comma, the one that occurs most in the first lines of a CSV or TSV file."""
-        head: list[str] = []
-        for line in self.lines(encoding, fallback):
-            head.append(line)
-            if len(head) == 20:
-                break
-        sample = "".join(head)
+        sample = "".join(islice(self.lines(encoding, fallback), 20))
         return max("\t;,", key=sample.count) if sample else ","
 
     def table(

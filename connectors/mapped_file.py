@@ -24,13 +24,16 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
@@ -46,7 +49,31 @@ from connectors._cells import (
     number_text,
     seconds,
 )
+from connectors._columns import texts
+from connectors._mapped_columns import (
+    Converted,
+    Distinct,
+    Times,
+    amounts,
+    cells_text,
+    constant,
+    equals,
+    filled,
+    first_filled,
+    ids,
+    is_among,
+    is_known,
+    is_later,
+    joined_ids,
+    plain,
+    prefixed,
+    storable,
+    texts_without_dashes,
+    wholes,
+)
 from connectors._settings import DateFormat, Delimiter, Encoding
+from connectors._table_files import Part
+from connectors._text_parts import TextParts
 from connectors.conformed import (
     ACCEPTED,
     APPOINTMENT_STATUSES,
@@ -56,11 +83,14 @@ from connectors.conformed import (
     PAYER_TYPES,
     REFERENCES,
 )
-from connectors.contract import Column, Connector, ReadLog, Row, SourceOptions, Stream
+from connectors.contract import Block, Column, Connector, ReadLog, Record, Row, SourceOptions, Stream, Type
 from connectors.errors import FileRefused, RowRefused
 from connectors.files import Cell, InboxFile
 from connectors.privacy import to_e164
 from connectors.web import clean_tag, read_address, read_host
+
+# The stubs know no scalars of Python.
+pc: Any = pyarrow.compute
 
 # Reports carry a title, the filter and the print time above the table; more lines than this are no title.
 _HEADER_WITHIN = 200
@@ -117,6 +147,20 @@ _TAGS = (
     "click_id",
 )
 _LOWER = frozenset({"medium", "utm_source", "utm_medium", "device", "campaign_type", "click_id_type"})
+# Columns of text that are taken apart or rewritten.
+_READ_TEXTS = frozenset(
+    {
+        "number",
+        "tracking_number",
+        "landing_path",
+        "landing_host",
+        "referrer_host",
+        "diagnosis",
+        "currency",
+    }
+)
+# Times -> the column that tells whether only their day is known.
+_DAY_ONLY = {"booked_at": "booked_at_is_date"}
 _DURATIONS = frozenset({"talk_s", "wait_s", "duration_s"})
 _NOT_NEGATIVE = frozenset({"cost_native", "impressions", "clicks", "wait_s", "minutes", "pageviews"})
 
@@ -427,8 +471,8 @@ def _mistakes(name: str, mapping: StreamMapping) -> Iterator[Mistake]:
             yield (name, "columns"), message, mapping.columns
     yield from _idle(table, mapping)
     converters = _Converters(table, mapping, FileFormat(), zone=ZoneInfo("UTC"), region="ZZ", year=_LAST_YEAR)
-    for key, texts in mapping.values.items():
-        yield from _bad_values(converters, key, ("values", key), texts.items())
+    for key, meanings in mapping.values.items():
+        yield from _bad_values(converters, key, ("values", key), meanings.items())
     for key, value in mapping.defaults.items():
         yield from _bad_values(converters, key, ("defaults",), [(key, value)])
 
@@ -481,6 +525,9 @@ def _accepted(table: _Table, column: str) -> tuple[str, ...]:
 # A cell and the row's values so far -> the landed value, None when the cell is empty. Raises RowRefused.
 Convert = Callable[[Cell, dict[str, Any]], Any]
 ConvertAll = Callable[[list[Cell], dict[str, Any]], Any]
+# The same for the whole column.
+ConvertColumn = Callable[["pa.Array[Any]"], Converted]
+ConvertColumns = Callable[[Sequence["pa.Array[Any]"]], Converted]
 
 
 class _Converters:
@@ -500,6 +547,7 @@ class _Converters:
         self._mapping = mapping
         self._decimal = format_.decimal or "."
         self._moments = Moments(format_.datetime_format, format_.date_format, zone)
+        self._times = Times(self._moments)
         self._region = region
         self._year = year
         # note -> rows it is about
@@ -508,6 +556,54 @@ class _Converters:
     def of(self, key: str) -> Convert:
         """For a column under one heading: `values`, then the type, then the prefix."""
         return self._prefixed(key, self._translated(key))
+
+    def column_of(self, key: str, *, even_empty: bool) -> ConvertColumn:
+        """The same as `of`, for whole columns; `even_empty` where an empty cell is converted too."""
+        column = self.table.stream.column(self.table.columns[key])
+        rest = self._distinct(self.of(key), column.type, even_empty=even_empty)
+        prefix, name = self._mapping.prefixes.get(key), column.name
+        if column.personal is not None:
+            return lambda values: Converted(cells_text(values))
+        if self._mapping.values.get(key) or _accepted(self.table, name) or name == "birth_year":
+            return rest.column
+        match column.type:
+            case "decimal" | "double":
+                may_be_negative = name not in _NOT_NEGATIVE
+                return lambda values: amounts(
+                    values, column.type, self._decimal, rest, may_be_negative=may_be_negative
+                )
+            case "integer":
+                return lambda values: wholes(values, rest, may_be_negative=name not in _NOT_NEGATIVE)
+            case "timestamp":
+                return lambda values: self._times.column(values, rest, _DAY_ONLY.get(name))
+            case "text" if _is_id(column):
+                return lambda values: _with_prefix(ids(values), prefix)
+            case "text" if self._is_plain(name):
+                return lambda values: _with_prefix(Converted(texts_without_dashes(values)), prefix)
+        return rest.column
+
+    def columns_of(self, key: str) -> ConvertColumns:
+        """The same as `of_several`, for whole columns."""
+        column = self.table.stream.column(self.table.columns[key])
+        if column.personal is not None:
+            return self._distinct(self.of_several(key), "text[]").columns
+        if column.type == "timestamp":
+            rest = self._distinct(self.of_several(key), column.type)
+            return lambda several: self._times.columns(several, rest, _DAY_ONLY.get(column.name))
+        if _is_id(column):
+            prefix = self._mapping.prefixes.get(key)
+            return lambda several: _with_prefix(joined_ids(several), prefix)
+        convert = self.column_of(key, even_empty=False)
+        return lambda several: convert(first_filled(several))
+
+    def _distinct(self, convert: Convert | ConvertAll, type_: Type, *, even_empty: bool = False) -> Distinct:
+        return Distinct(
+            convert,
+            type_,
+            self.notes,
+            lambda name: self.table.stream.column(name).type,
+            even_empty=even_empty,
+        )
 
     def of_several(self, key: str) -> ConvertAll:
         """For a column under several headings."""
@@ -620,8 +716,8 @@ class _Converters:
                 raise RowRefused(name, str(error)) from None
             if found is None:
                 return None
-            if name == "booked_at":
-                row["booked_at_is_date"] = found[1]
+            if name in _DAY_ONLY:
+                row[_DAY_ONLY[name]] = found[1]
             return moments.moment(found)
 
         return convert
@@ -636,8 +732,8 @@ class _Converters:
                 raise RowRefused(name, str(error)) from None
             if found is None:
                 return None
-            if name == "booked_at":
-                row["booked_at_is_date"] = found[1]
+            if name in _DAY_ONLY:
+                row[_DAY_ONLY[name]] = found[1]
             return moments.moment(found)
 
         return convert
@@ -679,7 +775,7 @@ class _Converters:
         if name == "currency":
             return lambda cell, _row: cell_text(cell).upper() or None
         is_tag = name.startswith("utm_")
-        lower = name in _LOWER or (name == "source" and self.table.stream.name in _PLATFORM_SOURCES)
+        lower = self._is_lower(name)
 
         def convert(cell: Cell, _row: dict[str, Any]) -> Any:
             text = cell_text(cell)
@@ -690,6 +786,13 @@ class _Converters:
             return text.lower() if lower else text
 
         return convert
+
+    def _is_lower(self, name: str) -> bool:
+        return name in _LOWER or (name == "source" and self.table.stream.name in _PLATFORM_SOURCES)
+
+    def _is_plain(self, name: str) -> bool:
+        """Whether a column of text lands as it is, but for a dash."""
+        return not (name in _READ_TEXTS or name.startswith("utm_") or self._is_lower(name))
 
     def _own_number(self, name: str) -> Convert:
         def convert(cell: Cell, row: dict[str, Any]) -> Any:
@@ -703,6 +806,11 @@ class _Converters:
             return number or text or None
 
         return convert
+
+
+def _with_prefix(converted: Converted, prefix: str | None) -> Converted:
+    converted.values = prefixed(converted.values, prefix)
+    return converted
 
 
 def _is_id(column: Column) -> bool:
@@ -807,14 +915,26 @@ def _landing(cell: Cell, row: dict[str, Any]) -> Any:
     return address.path
 
 
+# Of one row's values, and of columns and the rows of them that are odd.
+FinishRow = Callable[[dict[str, Any]], None]
+FinishColumns = Callable[[dict[str, "pa.Array[Any]"], Any], None]
+# (line, order within it, note, rows)
+_Noted = tuple[int, int, str, int]
+
+
 @dataclass
 class _Places:
     """Where the mapped columns stand in one file."""
 
     width: int
+    # The line on which the header ends, and how many cells it has.
+    header_line: int = 0
+    header_cells: int = 0
     # (landed column, index, convert, whether an empty cell is converted too)
     single: list[tuple[str, int, Convert, bool]] = field(default_factory=list)
     several: list[tuple[str, list[int], ConvertAll]] = field(default_factory=list)
+    # (landed column, indexes, convert) of both, in the same order, for whole columns.
+    columns: list[tuple[str, list[int], ConvertColumns]] = field(default_factory=list)
     # Groups of indexes of which one must be filled for a line to be a row.
     needed: list[list[int]] = field(default_factory=list)
     where: list[tuple[str, int, frozenset[str]]] = field(default_factory=list)
@@ -844,43 +964,178 @@ class _Reading:
         )
         self._defaults = self._default_values()
         self._counts: dict[Any, int] = {}
+        self._is_numbered = stream.name in _NUMBERED
+        self._finish, self._finish_columns = self._finishers()
 
-    def rows(self) -> Iterator[Row]:
-        lines = self._file.table(
-            delimiter=self._format.delimiter, encoding=self._format.encoding, sheet=self._format.sheet
-        )
-        places = self._places(lines)
-        finish = self._finisher()
-        single, several, defaults = places.single, places.several, self._defaults
-        for number, cells in lines:
-            if len(cells) < places.width:
-                cells += [None] * (places.width - len(cells))
-            if why := self._no_row(cells, places):
-                self._log.skip(why)
-                continue
-            values: dict[str, Any] = {}
-            try:
-                if len(cells) > places.width and any(map(_is_filled, cells[places.width :])):
-                    raise RowRefused("", "has more cells than the header: a delimiter in an unquoted text?")
-                for name, index, convert, even_empty in single:
-                    cell = cells[index]
-                    if ((cell is not None and cell != "") or even_empty) and (
-                        value := convert(cell, values)
-                    ) is not None:
-                        values[name] = value
-                for name, indexes, convert_all in several:
-                    value = convert_all([cells[index] for index in indexes], values)
-                    if value is not None:
-                        values[name] = value
-                for name, value in defaults:
-                    values.setdefault(name, value)
-                if finish is not None:
-                    finish(values)
-            except RowRefused as error:
-                yield Row(number, values, (error.column, error.reason))
-            else:
-                yield Row(number, values)
+    def records(self) -> Iterator[Record]:
+        """The rows, one by one from a workbook, else in blocks."""
+        yield from self._rows() if self._file.suffix in (".xlsx", ".xlsm") else self._blocks()
         self._log.notes += [f"{note} ({count} rows)" for note, count in self._converters.notes.items()]
+
+    # --- row by row ----------------------------------------------------------------------------------
+
+    def _rows(self) -> Iterator[Row]:
+        lines = self._file.table(sheet=self._format.sheet)
+        places = self._places(lines)
+        for number, cells in lines:
+            row = self._row(number, cells, places)
+            if row is not None:
+                self._number(row)
+                yield row
+
+    def _row(self, number: int, cells: list[Cell], places: _Places) -> Row | None:
+        """The row of a line, its count aside; None when it is none."""
+        if len(cells) < places.width:
+            cells += [None] * (places.width - len(cells))
+        if why := self._no_row(cells, places):
+            self._log.skip(why)
+            return None
+        values: dict[str, Any] = {}
+        try:
+            if len(cells) > places.width and any(map(_is_filled, cells[places.width :])):
+                raise RowRefused("", "has more cells than the header: a delimiter in an unquoted text?")
+            for name, index, convert, even_empty in places.single:
+                cell = cells[index]
+                if ((cell is not None and cell != "") or even_empty) and (
+                    value := convert(cell, values)
+                ) is not None:
+                    values[name] = value
+            for name, indexes, convert_all in places.several:
+                value = convert_all([cells[index] for index in indexes], values)
+                if value is not None:
+                    values[name] = value
+            for name, value in self._defaults:
+                values.setdefault(name, value)
+            if self._finish is not None:
+                self._finish(values)
+        except RowRefused as error:
+            return Row(number, values, (error.column, error.reason))
+        return Row(number, values)
+
+    # --- in blocks -----------------------------------------------------------------------------------
+
+    def _blocks(self) -> Iterator[Block]:
+        encoding = self._format.encoding
+        delimiter = self._format.delimiter or self._file.delimiter(encoding)
+        places = self._places(self._file.table(delimiter=delimiter, encoding=encoding))
+        found = str(self._file.encoding)
+        parts = TextParts(self._file, found, delimiter, places.header_line, places.header_cells)
+        for part in parts.parts():
+            block = self._block(_widened(part, places.width), places)
+            if len(block):
+                yield block
+
+    def _block(self, part: Part, places: _Places) -> Block:
+        """The rows of a part: column by column, and those that are odd one by one."""
+        odd = self._irregular(part, places)
+        part, odd = self._of_this_table(part, odd, places)
+        if not len(odd):
+            return Block(pa.array([], pa.int64()), {})
+        columns, noted = self._columns(part, odd, places)
+        if self._finish_columns is not None:
+            self._finish_columns(columns, odd)
+        apart, noted_apart = self._alone(part, odd, places)
+        self._note(
+            noted_apart
+            + [
+                (int(part.lines[np.argmax(mask)]), at, note, int(mask.sum()))
+                for at, (note, marks) in enumerate(noted)
+                if (mask := marks & ~odd).any()
+            ]
+        )
+        kept = ~odd
+        kept[list(apart)] = True
+        if not kept.all():
+            # What stands apart moves up where a line before it is no row.
+            moved = np.cumsum(kept) - 1
+            apart = {int(moved[at]): row for at, row in apart.items()}
+            mask = pa.array(kept)
+            columns = {name: values.filter(mask) for name, values in columns.items()}
+        block = Block(pa.array(part.lines[kept], pa.int64()), columns, apart=apart)
+        self._number_block(block)
+        return block
+
+    def _irregular(self, part: Part, places: _Places) -> Any:
+        """Lines that lack what a row has, repeat the header or have more cells than it."""
+        odd = np.zeros(len(part.lines), dtype=bool)
+        for group in places.needed:
+            known = np.zeros(len(part.lines), dtype=bool)
+            for index in group:
+                known |= is_known(texts(part.columns[index]))
+            odd |= ~known
+        if places.repeat is not None:
+            odd |= equals(part.columns[places.repeat[0]], str(places.repeat[1]))
+        for values in part.columns[places.width :]:
+            if values.null_count < len(values):
+                odd |= is_known(texts(values))
+        return odd
+
+    def _of_this_table(self, part: Part, odd: Any, places: _Places) -> tuple[Part, Any]:
+        """The part without the lines that `where` leaves out."""
+        kept = np.ones(len(odd), dtype=bool)
+        for why, index, wanted in places.where:
+            is_wanted = odd | is_among(part.columns[index], _in_any_case(wanted))
+            if left := int((kept & ~is_wanted).sum()):
+                self._log.skip(why, left)
+            kept &= is_wanted
+        if kept.all():
+            return part, odd
+        mask = pa.array(kept)
+        return Part(part.lines[kept], [values.filter(mask) for values in part.columns]), odd[kept]
+
+    def _columns(
+        self, part: Part, odd: Any, places: _Places
+    ) -> tuple[dict[str, pa.Array[Any]], list[tuple[str, Any]]]:
+        """(landed columns, notes and the rows that they are about); marks in `odd` what cannot be read so."""
+        columns: dict[str, pa.Array[Any]] = {}
+        beside: dict[str, pa.Array[Any]] = {}
+        noted: list[tuple[str, Any]] = []
+        for name, indexes, convert in places.columns:
+            converted = convert([part.columns[index] for index in indexes])
+            columns[name] = converted.values
+            beside |= converted.beside
+            noted += converted.noted
+            if converted.odd is not None:
+                odd |= converted.odd
+        for name, values in beside.items():
+            columns[name] = filled(columns[name], values) if name in columns else values
+        for name, value in self._defaults:
+            type_ = self._table.stream.column(name).type
+            if not storable(value, type_):
+                odd |= ~is_known(columns[name]) if name in columns else True
+                continue
+            same = constant(value, type_, len(odd))
+            columns[name] = filled(columns[name], same) if name in columns else same
+        return columns, noted
+
+    def _alone(self, part: Part, odd: Any, places: _Places) -> tuple[dict[int, Row], list[_Noted]]:
+        """(the odd lines that are rows, by position; what was noted of them)."""
+        apart: dict[int, Row] = {}
+        noted: list[_Noted] = []
+        at = np.flatnonzero(odd)
+        if not len(at):
+            return apart, noted
+        picked = pa.array(at, pa.int64())
+        cells = [values.take(picked).to_pylist() for values in part.columns]
+        notes, kept = self._converters.notes, dict(self._converters.notes)
+        for place, line in zip(at.tolist(), zip(*cells, strict=True), strict=True):
+            notes.clear()
+            number = int(part.lines[place])
+            row = self._row(number, list(line), places)
+            if row is not None:
+                apart[place] = row
+            noted += [(number, order, note, count) for order, (note, count) in enumerate(notes.items())]
+        notes.clear()
+        notes.update(kept)
+        return apart, noted
+
+    def _note(self, noted: list[_Noted]) -> None:
+        """Count notes in the order of the rows that they are about."""
+        notes = self._converters.notes
+        for _, _, note, count in sorted(noted):
+            notes[note] = notes.get(note, 0) + count
+
+    # --- the header ----------------------------------------------------------------------------------
 
     def _default_values(self) -> list[tuple[str, Any]]:
         """(landed column, value) of everything that an empty cell takes: configured, else the source's."""
@@ -920,7 +1175,7 @@ class _Reading:
         needed = self._needed_headings()
         best: dict[str, int] = {}
         seen, is_empty = 0, True
-        for _, cells in lines:
+        for line, cells in lines:
             seen += 1
             is_empty = is_empty and not any(map(_is_filled, cells))
             found: dict[str, int] = {}
@@ -932,7 +1187,7 @@ class _Reading:
             if found and all(any(h in found for h in group) for group in needed):
                 if seen > 1:
                     self._log.skip("preamble", seen - 1)
-                return self._place(found, cells)
+                return self._place(found, cells, line)
             if seen == _HEADER_WITHIN:
                 break
         name = self._file.name
@@ -961,9 +1216,11 @@ class _Reading:
                 groups.append([header_key(h) for key in keys for h in mapping.columns.get(key, ())])
         return groups
 
-    def _place(self, found: dict[str, int], header: list[Cell]) -> _Places:
+    def _place(self, found: dict[str, int], header: list[Cell], line: int) -> _Places:
         width = max((index for index, cell in enumerate(header, start=1) if cell_text(cell)), default=0)
-        places = _Places(width=width)
+        places = _Places(width=width, header_line=line, header_cells=len(header))
+        # Whole columns are read in the order of single cells: those under one heading first.
+        joined: list[tuple[str, list[int], ConvertColumns]] = []
         columns = self._table.columns
         for key, headings in self._mapping.columns.items():
             present = [h for h in headings if header_key(h) in found]
@@ -973,9 +1230,13 @@ class _Reading:
             indexes = [found[header_key(h)] for h in present]
             if len(headings) > 1 and indexes:
                 places.several.append((columns[key], indexes, self._converters.of_several(key)))
+                joined.append((columns[key], indexes, self._converters.columns_of(key)))
             elif indexes:
                 even_empty = any(not raw.strip() for raw in self._mapping.values.get(key, ()))
                 places.single.append((columns[key], indexes[0], self._converters.of(key), even_empty))
+                convert = self._converters.column_of(key, even_empty=even_empty)
+                places.columns.append((columns[key], indexes, _of_one(convert)))
+        places.columns += joined
         for names in self._table.needed:
             group = [
                 found[header_key(h)]
@@ -989,9 +1250,13 @@ class _Reading:
         if places.needed:
             index = places.needed[0][0]
             places.repeat = (index, header[index])
-        for heading, texts in self._mapping.where.items():
+        for heading, wanted_texts in self._mapping.where.items():
             places.where.append(
-                (f"where {heading}", found[header_key(heading)], frozenset(fold(text) for text in texts))
+                (
+                    f"where {heading}",
+                    found[header_key(heading)],
+                    frozenset(fold(text) for text in wanted_texts),
+                )
             )
         known = set(found.values())
         self._log.unknown_columns |= {
@@ -1008,8 +1273,8 @@ class _Reading:
                 break
         if places.repeat is not None and cells[places.repeat[0]] == places.repeat[1]:
             return "repeated header"
-        for why, index, texts in places.where:
-            if fold(cell_text(cells[index])) not in texts:
+        for why, index, wanted in places.where:
+            if fold(cell_text(cells[index])) not in wanted:
                 return why
         return ""
 
@@ -1040,59 +1305,146 @@ class _Reading:
                     noted = True
         return noted
 
-    def _finisher(self) -> Callable[[dict[str, Any]], None] | None:
-        """What a table's rows need beyond their cells."""
+    def _finishers(self) -> tuple[FinishRow | None, FinishColumns | None]:
+        """What a table's rows need beyond their cells: of one row and of whole columns."""
         name = self._table.stream.name
         if self._table.is_reference:
-            return None
+            return None, None
         if name == "visits":
-            return self._finish_visit()
+            return self._visit_finishers()
         if name == "appointments":
-            return self._finish_appointment
-        if name == "visit_lines":
-            return self._number_line
+            no_status = "unknown" if "status" in self._mapping.columns else "booked"
+            return self._completed_finishers("scheduled_at", no_status)
         if name in _MADE_IDS:
-            return self._make_id
-        return None
+            return None, self._without_id
+        return None, None
 
-    def _finish_visit(self) -> Callable[[dict[str, Any]], None]:
+    def _without_id(self, columns: dict[str, pa.Array[Any]], odd: Any) -> None:
+        """A key is made of a row's values as they are written, so such rows are read one by one."""
+        key = columns.get(_MADE_IDS[self._table.stream.name][0])
+        odd |= True if key is None else ~is_known(key)
+
+    def _completed_finishers(self, at: str, no_status: str) -> tuple[FinishRow, FinishColumns]:
+        """A status where there is none; what is completed may not lie in the future."""
+
+        def finish(row: dict[str, Any]) -> None:
+            status = row.setdefault("status", no_status)
+            if status == "completed" and row.get(at) is not None:
+                _refuse_future(row[at], self._horizon, at)
+
+        def finish_columns(columns: dict[str, pa.Array[Any]], odd: Any) -> None:
+            same = constant(no_status, "text", len(odd))
+            columns["status"] = filled(columns["status"], same) if "status" in columns else same
+            if at in columns:
+                odd |= is_later(columns[at], self._horizon) & equals(columns["status"], "completed")
+
+        return finish, finish_columns
+
+    def _visit_finishers(self) -> tuple[FinishRow, FinishColumns]:
         mapped = self._mapping.columns.keys()
-        no_status = "unknown" if "status" in mapped else "completed"
         appointment_keys = tuple(mapped & _APPOINTMENT_KEYS)
         only_named = "appointments" in self._source.streams
         line_keys = () if "visit_lines" in self._source.streams else tuple(mapped & _LINE_KEYS)
-        horizon = self._horizon
+        completed, completed_columns = self._completed_finishers(
+            "visited_at", "unknown" if "status" in mapped else "completed"
+        )
 
         def finish(row: dict[str, Any]) -> None:
             get = row.get
-            visited_at = get("visited_at")
-            if visited_at is None and (visited_at := get("scheduled_at")) is not None:
-                row["visited_at"] = visited_at
-            status = row.setdefault("status", no_status)
-            if status == "completed" and visited_at is not None:
-                _refuse_future(visited_at, horizon, "visited_at")
+            if get("visited_at") is None and (scheduled_at := get("scheduled_at")) is not None:
+                row["visited_at"] = scheduled_at
+            completed(row)
             row["is_line"] = any(get(key) is not None for key in line_keys)
             row["is_appointment"] = any(get(key) is not None for key in appointment_keys) and (
                 not only_named or get("appointment_id") is not None
             )
-            self._number_line(row)
 
-        return finish
+        def finish_columns(columns: dict[str, pa.Array[Any]], odd: Any) -> None:
+            if (planned := columns.get("scheduled_at")) is not None:
+                came = columns.get("visited_at")
+                columns["visited_at"] = planned if came is None else filled(came, planned)
+            completed_columns(columns, odd)
 
-    def _finish_appointment(self, row: dict[str, Any]) -> None:
-        status = row.setdefault("status", "unknown" if "status" in self._mapping.columns else "booked")
-        scheduled_at = row.get("scheduled_at")
-        if status == "completed" and scheduled_at is not None:
-            _refuse_future(scheduled_at, self._horizon, "scheduled_at")
+            def have(keys: Iterable[str]) -> Any:
+                found = np.zeros(len(odd), dtype=bool)
+                for key in keys:
+                    if key in columns:
+                        found |= is_known(columns[key])
+                return found
 
-    def _number_line(self, row: dict[str, Any]) -> None:
-        visit_id = row.get("visit_id")
-        if visit_id is not None and row.get("line_id") is None:
-            # The hash, not the text: a file may hold millions of visits, and a clash costs only a gap.
-            key = hash(visit_id)
-            count = self._counts[key] = self._counts.get(key, 0) + 1
-            # Apart from the numbers that an export gives its own lines.
-            row["line_id"] = f"#{count}"
+            columns["is_line"] = pa.array(have(line_keys))
+            is_appointment = have(appointment_keys)
+            columns["is_appointment"] = pa.array(
+                is_appointment & have(("appointment_id",)) if only_named else is_appointment
+            )
+
+        return finish, finish_columns
+
+    # --- counts --------------------------------------------------------------------------------------
+
+    def _number(self, row: Row) -> None:
+        """Give a row the key that its export has not: the line of the visit, or one made of its content."""
+        if row.refused is not None or self._table.is_reference:
+            return
+        if self._table.stream.name in _MADE_IDS:
+            self._make_id(row.values)
+        elif (visit_id := self._unnumbered(row)) is not None:
+            row.values["line_id"] = _line_id(self._count(visit_id, 1))
+
+    def _unnumbered(self, row: Row) -> str | None:
+        """The visit of a row whose line has no number."""
+        if row.refused is not None or not self._is_numbered or row.values.get("line_id") is not None:
+            return None
+        visit_id: str | None = row.values.get("visit_id")
+        return visit_id
+
+    def _count(self, visit_id: str, lines: int) -> int:
+        """Count lines of a visit; how many there were before."""
+        # The hash, not the text: a file may hold millions of visits, and a clash costs only a gap.
+        key = hash(visit_id)
+        before = self._counts.get(key, 0)
+        self._counts[key] = before + lines
+        return before
+
+    def _number_block(self, block: Block) -> None:
+        """The same for the rows of a block, in their order."""
+        if not self._is_numbered:
+            for at in sorted(block.apart):
+                self._number(block.apart[at])
+            return
+        visits, own = self._unnumbered_of(block), block.columns.get("line_id")
+        is_open = is_known(visits)
+        if not is_open.any():
+            return
+        encoded: Any = visits.drop_null().dictionary_encode()
+        codes = encoded.indices.to_numpy()
+        lines = np.bincount(codes).tolist()
+        before = [self._count(v, n) for v, n in zip(encoded.dictionary.to_pylist(), lines, strict=True)]
+        numbers = np.array(before, dtype=np.int64)[codes] + _places_within(codes)
+        known, which = np.unique(numbers, return_inverse=True)
+        places = np.zeros(len(block), dtype=np.int32)
+        places[is_open] = which
+        made: pa.Array[Any] = pa.DictionaryArray.from_arrays(
+            pa.array(places, pa.int32(), mask=~is_open),
+            pa.array([_line_id(n) for n in known.tolist()], pa.string()),
+        )
+        for place, row in block.apart.items():
+            if is_open[place]:
+                row.values["line_id"] = made[place].as_py()
+        block.columns["line_id"] = made if own is None else filled(own, made)
+
+    def _unnumbered_of(self, block: Block) -> pa.Array[Any]:
+        """The visits of the rows whose lines have no number."""
+        visits, own = plain(block.columns["visit_id"]), block.columns.get("line_id")
+        if own is not None:
+            visits = pc.if_else(own.is_null(), visits, pa.scalar(None, pa.string()))
+        if not block.apart:
+            return visits
+        mask = np.zeros(len(block), dtype=bool)
+        mask[list(block.apart)] = True
+        alone = [self._unnumbered(block.apart[place]) for place in sorted(block.apart)]
+        known: pa.Array[Any] = pc.replace_with_mask(visits, pa.array(mask), pa.array(alone, pa.string()))
+        return known
 
     def _make_id(self, row: dict[str, Any]) -> None:
         """A key made of the row's content, and its count where a file has the same content several times."""
@@ -1102,6 +1454,37 @@ class _Reading:
             count = self._counts[content] = self._counts.get(content, 0) + 1
             digest = hashlib.sha256(content.encode()).hexdigest()[:20]
             row[name] = digest if count == 1 else f"{digest}:{count}"
+
+
+def _line_id(before: int) -> str:
+    # Apart from the numbers that an export gives its own lines.
+    return f"#{before + 1}"
+
+
+def _places_within(codes: Any) -> Any:
+    """How many of the same code stand before each."""
+    order = np.argsort(codes, kind="stable")
+    ordered = codes[order]
+    is_first = np.ones(len(codes), dtype=bool)
+    is_first[1:] = ordered[1:] != ordered[:-1]
+    starts = np.flatnonzero(is_first)
+    places = np.empty(len(codes), dtype=np.int64)
+    places[order] = np.arange(len(codes)) - np.repeat(starts, np.diff(np.append(starts, len(codes))))
+    return places
+
+
+def _in_any_case(wanted: Collection[str]) -> Callable[[str], bool]:
+    return lambda text: fold(cell_text(text)) in wanted
+
+
+def _of_one(convert: ConvertColumn) -> ConvertColumns:
+    return lambda several: convert(several[0])
+
+
+def _widened(part: Part, width: int) -> Part:
+    """The part with all columns of the header; short lines lack the last ones."""
+    lacking = [pa.nulls(len(part.lines), pa.string()) for _ in range(width - len(part.columns))]
+    return Part(part.lines, [*part.columns, *lacking])
 
 
 def _is_filled(cell: Cell) -> bool:
@@ -1155,9 +1538,11 @@ class MappedFile(Connector[MappedFileOptions]):
             else [],
         }
 
-    def read(self, file: InboxFile, stream: Stream, source: MappedFileOptions, log: ReadLog) -> Iterator[Row]:
+    def read(
+        self, file: InboxFile, stream: Stream, source: MappedFileOptions, log: ReadLog
+    ) -> Iterator[Record]:
         """Yield the rows of one file. Raises FileRefused: empty, no header, a required column missing."""
-        return _Reading(file, stream, source, log).rows()
+        return _Reading(file, stream, source, log).records()
 
 
 CONNECTOR = MappedFile()

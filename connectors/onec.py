@@ -37,7 +37,17 @@ from connectors._onec_odata import (
     visit_rows,
 )
 from connectors._settings import Delimiter, Encoding
-from connectors.contract import Column, Connector, ReadLog, Route, Row, SourceOptions, Stream, Window
+from connectors.contract import (
+    Column,
+    Connector,
+    ReadLog,
+    Record,
+    Route,
+    Row,
+    SourceOptions,
+    Stream,
+    Window,
+)
 from connectors.errors import FileRefused
 from connectors.files import InboxFile
 from connectors.mapped_file import CONNECTOR as MAPPED
@@ -252,7 +262,7 @@ class Onec(Connector[OnecOptions]):
         )
         return f"{found}; not published: {', '.join(missing)}" if missing else found
 
-    def read(self, file: InboxFile, stream: Stream, source: OnecOptions, log: ReadLog) -> Iterator[Row]:
+    def read(self, file: InboxFile, stream: Stream, source: OnecOptions, log: ReadLog) -> Iterator[Record]:
         """Yield the rows of an exported table, or of a saved answer of OData.
 
         Raises FileRefused: empty, no header with what is needed, an answer for something else.
