@@ -57,6 +57,8 @@ def by_value(values: pa.Array[Any], cast: Callable[[Any], Any], type_: pa.DataTy
     def one(raw: Any) -> Any:
         return None if raw is None or raw == "" else cast(raw)
 
+    if values.null_count == len(values):
+        return pa.array([None] * len(values), type=type_)
     if is_text(values):
         encoded = values.dictionary_encode()
         known = pa.array([one(raw) for raw in encoded.dictionary.to_pylist()], type=type_)

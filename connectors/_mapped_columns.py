@@ -147,7 +147,10 @@ class Distinct:
             return pa.array(values, ARROW[self._type])
         printed = pa.array([None if value is None else str(value) for value in values], pa.string())
         try:
-            return PLAIN[self._type](printed)
+            cast = PLAIN[self._type](printed)
+            zeros = pc.fill_null(_is_unsigned_zero(printed, cast), False)
+            odd[:] = odd | zeros.to_numpy(zero_copy_only=False)
+            return cast
         except MISFITS:
             odd[:] = odd | printed.is_valid().to_numpy(zero_copy_only=False)
             return pa.array([None] * len(values), ARROW[self._type])
@@ -217,6 +220,22 @@ def constant(value: Any, type_: Type, length: int) -> pa.Array[Any]:
     one = pa.array([value], ARROW[type_])
     places = pa.array(np.zeros(length, dtype=np.int32), pa.int32())
     return pa.DictionaryArray.from_arrays(places, one) if type_ == "text" else one.take(places)
+
+
+def default(value: Any, type_: Type, length: int) -> pa.Array[Any] | None:
+    """The same for a converted value; None where rows that take it are to be read alone."""
+    if not storable(value, type_):
+        return None
+    if type_ not in ("decimal", "double"):
+        return constant(value, type_, length)
+    printed = pa.array([str(value)], pa.string())
+    try:
+        cast = PLAIN[type_](printed)
+    except MISFITS:
+        return None
+    if _is_unsigned_zero(printed, cast)[0].as_py():
+        return None
+    return cast.take(pa.array(np.zeros(length, dtype=np.int32), pa.int32()))
 
 
 def filled(values: pa.Array[Any], other: pa.Array[Any]) -> pa.Array[Any]:
@@ -341,10 +360,19 @@ def amounts(
         if cast is None:  # numbers larger than their column
             return rest.column(values)
     read = _with_rest(values, cast, is_known(found), rest)
-    if not may_be_negative and holds(found, "-"):
-        negative = pc.fill_null(pc.starts_with(found, "-"), False).to_numpy(zero_copy_only=False)
-        read.odd = negative if read.odd is None else read.odd | negative
+    if holds(found, "-"):
+        odd = _is_unsigned_zero(found, cast) if may_be_negative else pc.starts_with(found, "-")
+        odd = pc.fill_null(odd, False).to_numpy(zero_copy_only=False)
+        read.odd = odd if read.odd is None else read.odd | odd
     return read
+
+
+def _is_unsigned_zero(printed: pa.Array[Any], cast: pa.Array[Any]) -> pa.Array[Any]:
+    """Where `-0.00` became 0: in quarantine a row shows its numbers as they were read."""
+    is_zero: pa.Array[Any] = pc.and_kleene(
+        pc.starts_with(printed, "-"), pc.equal(cast, pa.scalar(0, cast.type))
+    )
+    return is_zero
 
 
 def _cast(found: pa.Array[Any], type_: Type, mark: str) -> pa.Array[Any] | None:

@@ -57,6 +57,7 @@ from connectors._mapped_columns import (
     amounts,
     cells_text,
     constant,
+    default,
     equals,
     filled,
     first_filled,
@@ -67,7 +68,6 @@ from connectors._mapped_columns import (
     joined_ids,
     plain,
     prefixed,
-    storable,
     texts_without_dashes,
     wholes,
 )
@@ -1100,12 +1100,13 @@ class _Reading:
         for name, values in beside.items():
             columns[name] = filled(columns[name], values) if name in columns else values
         for name, value in self._defaults:
-            type_ = self._table.stream.column(name).type
-            if not storable(value, type_):
+            column = self._table.stream.column(name)
+            # The value of a person may be one text or several.
+            same = None if column.personal is not None else default(value, column.type, len(odd))
+            if same is None:
                 odd |= ~is_known(columns[name]) if name in columns else True
-                continue
-            same = constant(value, type_, len(odd))
-            columns[name] = filled(columns[name], same) if name in columns else same
+            else:
+                columns[name] = filled(columns[name], same) if name in columns else same
         return columns, noted
 
     def _alone(self, part: Part, odd: Any, places: _Places) -> tuple[dict[int, Row], list[_Noted]]:
@@ -1389,7 +1390,8 @@ class _Reading:
         if self._table.stream.name in _MADE_IDS:
             self._make_id(row.values)
         elif (visit_id := self._unnumbered(row)) is not None:
-            row.values["line_id"] = _line_id(self._count(visit_id, 1))
+            [before] = self._count([visit_id], [1])
+            row.values["line_id"] = _line_id(before)
 
     def _unnumbered(self, row: Row) -> str | None:
         """The visit of a row whose line has no number."""
@@ -1398,13 +1400,15 @@ class _Reading:
         visit_id: str | None = row.values.get("visit_id")
         return visit_id
 
-    def _count(self, visit_id: str, lines: int) -> int:
-        """Count lines of a visit; how many there were before."""
+    def _count(self, visits: Iterable[str], lines: Iterable[int]) -> list[int]:
+        """Count lines of visits; how many each had before."""
         # The hash, not the text: a file may hold millions of visits, and a clash costs only a gap.
-        key = hash(visit_id)
-        before = self._counts.get(key, 0)
-        self._counts[key] = before + lines
-        return before
+        counts, found = self._counts, []
+        for key, more in zip(map(hash, visits), lines, strict=True):
+            before = counts.get(key, 0)
+            counts[key] = before + more
+            found.append(before)
+        return found
 
     def _number_block(self, block: Block) -> None:
         """The same for the rows of a block, in their order."""
@@ -1418,8 +1422,7 @@ class _Reading:
             return
         encoded: Any = visits.drop_null().dictionary_encode()
         codes = encoded.indices.to_numpy()
-        lines = np.bincount(codes).tolist()
-        before = [self._count(v, n) for v, n in zip(encoded.dictionary.to_pylist(), lines, strict=True)]
+        before = self._count(encoded.dictionary.to_pylist(), np.bincount(codes).tolist())
         numbers = np.array(before, dtype=np.int64)[codes] + _places_within(codes)
         known, which = np.unique(numbers, return_inverse=True)
         places = np.zeros(len(block), dtype=np.int32)

@@ -226,8 +226,14 @@ def test_a_block_of_parsed_values_gives_what_its_rows_give(data: st.DataObject) 
         drawn = data.draw(st.lists(st.sampled_from(values), min_size=count, max_size=count))
         columns[name] = pa.array(drawn, type=ARROW[ALL_TYPES.column(name).type])
     refused = {at: ("cost", "is negative") for at in range(count) if data.draw(st.booleans())}
-    block = Block(pa.array(range(count), pa.int64()), columns, refused)
+    apart = {
+        at: Row(at, {"id": f"B-{at}", "cost": data.draw(st.sampled_from(["7", "x"]))})
+        for at in range(count)
+        if data.draw(st.booleans())
+    }
+    block = Block(pa.array(range(count), pa.int64()), columns, refused, apart)
     rows = list(block.rows())
+    assert [row.values["id"][0] for row in rows] == ["B" if at in apart else "A" for at in range(count)]
     assert outcome([block], PRIVACY) == outcome(rows, PRIVACY)
     assert outcome([*rows, block], PRIVACY) == outcome(rows + rows, PRIVACY)
 
