@@ -69,9 +69,9 @@ def _repetitions(counts: dict[str, int], sizes: tuple[int, int, int]) -> dict[st
 def _expression(column: str, kind: str) -> str:
     quoted = f'"{column}"'
     if column in IDS and kind == "VARCHAR":
-        return f"case when r = 0 then {quoted} else {quoted} || '~' || r end as {quoted}"
+        return f"{quoted} || coalesce('~' || nullif(r, 0), '') as {quoted}"
     if column in IDS and kind == "VARCHAR[]":
-        return f"case when r = 0 then {quoted} else list_transform({quoted}, lambda x: x || '~' || r) end as {quoted}"
+        return f"list_transform({quoted}, lambda x: x || coalesce('~' || nullif(r, 0), '')) as {quoted}"
     if column in PLACES:
         return f"{quoted} || coalesce('~' || nullif(r % {PLACES[column]}, 0), '') as {quoted}"
     return quoted
