@@ -13,10 +13,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ValidationError
 
 from connectors._cells import header_key
+from connectors._mapped_tables import TABLES
 from connectors.contract import Block, ReadLog, Record, Row, SourceOptions
 from connectors.errors import FileRefused
 from connectors.files import InboxFile
-from connectors.mapped_file import CONNECTOR, TABLES, MappedFileOptions, StreamMapping
+from connectors.mapped_file import CONNECTOR, MappedFileOptions, StreamMapping
 
 _CALLS = TABLES["calls"]
 _TABLES = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls"})

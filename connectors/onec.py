@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from connectors import cli
+from connectors._mapped_tables import TABLES
 from connectors._onec_headings import HEADINGS, default_mapping, mapping_of
 from connectors._onec_odata import (
     DEFAULT_PAYMENTS,
@@ -51,7 +52,7 @@ from connectors.contract import (
 from connectors.errors import FileRefused
 from connectors.files import InboxFile
 from connectors.mapped_file import CONNECTOR as MAPPED
-from connectors.mapped_file import TABLES, Formats, MappedFileOptions, StreamMapping, Texts
+from connectors.mapped_file import Formats, MappedFileOptions, StreamMapping, Texts
 
 # The current month and two that are closed and may be opened again.
 _RESTATED_DAYS = 92

@@ -26,7 +26,7 @@ from typing import Any
 import yaml
 from dbt.cli.main import dbtRunner
 
-from connectors.mapped_file import TABLES
+from connectors._mapped_tables import TABLES
 from connectors.privacy import Privacy
 from pipelines import dbt
 from pipelines.config import Clinic, load_clinic

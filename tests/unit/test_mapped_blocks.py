@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors import _text_parts
+from connectors._mapped_tables import TABLES
 from connectors.check import check
 from connectors.contract import Block, ReadLog, Row
 from connectors.errors import FileRefused
 from connectors.files import Cell, InboxFile
-from connectors.mapped_file import CONNECTOR, TABLES, MappedFileOptions
+from connectors.mapped_file import CONNECTOR, MappedFileOptions
 from connectors.privacy import Privacy
 
 ARRIVED = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -20,12 +20,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from connectors._mapped_tables import TABLES
 from connectors.check import check
 from connectors.conformed import INPUTS, REFERENCES
 from connectors.contract import ReadLog
 from connectors.errors import FileRefused
 from connectors.files import InboxFile
-from connectors.mapped_file import CONNECTOR, TABLES, MappedFileOptions
+from connectors.mapped_file import CONNECTOR, MappedFileOptions
 from connectors.privacy import Privacy
 from pipelines.config import load_clinic
 from pipelines.landing import Landing

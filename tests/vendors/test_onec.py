@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from connectors import _onec_odata
+from connectors._mapped_tables import TABLES
 from connectors._onec_headings import HEADINGS, VALUES, heading_key
 from connectors.conformed import APPOINTMENT_STATUSES, PAYER_TYPES
 from connectors.contract import ReadLog, SourceOptions
 from connectors.errors import AuthError, FileRefused, IncompleteError, PermanentError
-from connectors.mapped_file import TABLES
 from connectors.onec import CONNECTOR
 from connectors.privacy import Privacy
 from tests.unit.vendor_files import Read, read

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from connectors import registry
-from connectors.mapped_file import TABLES
+from connectors._mapped_tables import TABLES
 from connectors.privacy import Privacy
 from pipelines import dbt
 from pipelines.config import Clinic, load_clinic
