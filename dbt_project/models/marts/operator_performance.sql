@@ -96,7 +96,10 @@ targets as (
             and coalesce(own_targets.due_on >= months.month, true)
     qualify row_number() over (
         partition by months.month, own_targets.operator_key, own_targets.metric
-        order by own_targets.starts_on desc nulls last, own_targets.due_on asc nulls last, own_targets.value asc
+        order by
+            own_targets.starts_on desc nulls last,
+            own_targets.due_on asc nulls last,
+            own_targets.value asc
     ) = 1
 ),
 

@@ -140,63 +140,80 @@ sessions as (
 
 -- a session and the contacts made from it are one touch; a contact's channel is already its session's unless
 -- that says nothing
-pieces as (
-    select
-        journey_id,
-        'session:' || session_id as touch_id,
-        started_at as touched_at,
-        channel,
-        1 as preference,
-        started_at as happened_at,
-        session_id as piece_id
-    from sessions
-
-    union all
-
+told as (
     select
         contacts.journey_id,
+        sessions.session_id,
         case
             when sessions.session_id is not null then 'session:' || contacts.session_id
             else 'contact:' || contacts.contact_id
         end as touch_id,
         coalesce(sessions.started_at, contacts.contacted_at) as touched_at,
-        contacts.channel,
-        case when contacts.channel in ('direct', 'unassigned') then 2 else 0 end as preference,
-        contacts.contacted_at as happened_at,
-        contacts.contact_id as piece_id
+        coalesce(
+            case
+                when sessions.session_id is not null and contacts.channel in ('direct', 'unassigned')
+                    then sessions.channel
+                else contacts.channel
+            end,
+            'unassigned'
+        ) as channel
     from contacts
     left join sessions
         on
             contacts.session_id = sessions.session_id
             and contacts.journey_id = sessions.journey_id
+    qualify row_number() over (
+        partition by contacts.journey_id, touch_id
+        order by
+            case when contacts.channel in ('direct', 'unassigned') then 1 else 0 end,
+            contacts.contacted_at,
+            contacts.contact_id
+    ) = 1
 ),
 
+-- most sessions have no contact: what is sorted above is the few that have
 touches as (
+    select
+        sessions.journey_id,
+        'session:' || sessions.session_id as touch_id,
+        sessions.started_at as touched_at,
+        coalesce(sessions.channel, 'unassigned') as channel
+    from sessions
+    where
+        not exists (
+            select 1 from told
+            where
+                told.session_id = sessions.session_id
+                and told.journey_id = sessions.journey_id
+        )
+
+    union all
+
     select
         journey_id,
         touch_id,
         touched_at,
-        coalesce(channel, 'unassigned') as channel
-    from pieces
-    qualify row_number() over (
-        partition by journey_id, touch_id order by preference, happened_at, piece_id
-    ) = 1
+        channel
+    from told
 ),
 
 ended as (
     select
-        touches.*,
-        max(touches.touched_at) over (partition by touches.journey_id) as last_touch_at
+        journey_id,
+        max(touched_at) as last_touch_at
     from touches
+    group by journey_id
+    having
+        {{ clinic_date('max(touched_at)') }} + {{ var('lookback_days') }}
+        <= (select as_of.as_of from {{ ref('as_of') }} as as_of)
 )
 
 select
-    ended.journey_id,
-    ended.touch_id,
-    ended.touched_at,
-    ended.channel
-from ended
-cross join {{ ref('as_of') }} as as_of
-where
-    {{ clinic_date('ended.last_touch_at') }} + {{ var('lookback_days') }} <= as_of.as_of
-    and {{ elapsed_us('ended.touched_at', 'ended.last_touch_at') }} <= {{ days_us(var('lookback_days')) }}
+    touches.journey_id,
+    touches.touch_id,
+    touches.touched_at,
+    touches.channel
+from touches
+inner join ended
+    on touches.journey_id = ended.journey_id
+where {{ elapsed_us('touches.touched_at', 'ended.last_touch_at') }} <= {{ days_us(var('lookback_days')) }}

@@ -136,25 +136,36 @@ slices as (
     from intervals
 ),
 
-placed as (
+-- the clinic's clock once for each quarter, not for each slice: it is what takes time
+bounds as (
     select
-        *,
+        min(starts_us) // {{ quarter }} as first_no,
+        max(greatest(starts_us, ends_us)) // {{ quarter }} as last_no
+    from intervals
+),
+
+quarters as (
+    select
+        quarter_no,
         timezone('{{ var("timezone") }}', to_timestamp(quarter_no * 900)) as local_time
-    from slices
+    from (select unnest(range(first_no, last_no + 1)) as quarter_no from bounds) as numbered
 )
 
 select
-    measure,
-    branch,
-    resource,
-    room,
-    doctor,
-    cast(local_time as date) as local_date,
-    hour(local_time) as local_hour,
+    slices.measure,
+    slices.branch,
+    slices.resource,
+    slices.room,
+    slices.doctor,
+    cast(quarters.local_time as date) as local_date,
+    hour(quarters.local_time) as local_hour,
     sum(
-        least(ends_us, (quarter_no + 1) * {{ quarter }}) - greatest(starts_us, quarter_no * {{ quarter }})
+        least(slices.ends_us, (slices.quarter_no + 1) * {{ quarter }})
+        - greatest(slices.starts_us, slices.quarter_no * {{ quarter }})
     ) as held_us,
     -- a visit stands where it begins
-    count(*) filter (where quarter_no = visit_us // {{ quarter }}) as visits
-from placed
+    count(*) filter (where slices.quarter_no = slices.visit_us // {{ quarter }}) as visits
+from slices
+inner join quarters
+    on slices.quarter_no = quarters.quarter_no
 group by all

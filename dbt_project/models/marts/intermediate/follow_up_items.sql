@@ -233,6 +233,8 @@ found as (
         ) as reached_at,
         max(reached_at) over (partition by person) as last_reached_at
     from timeline
+    -- most people never were on a list, and need no order
+    where person in (select items.person from items)
 )
 
 select
