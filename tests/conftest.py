@@ -26,14 +26,18 @@ def shared() -> Path:
     return SHARED / "fixtures"
 
 
-# Folders whose tests share what one of them made; they stay in one process, the rest is dealt out.
-_TOGETHER = ("nightly", "truth", "warehouse", "browser", "real")
+# Folders whose tests share what one of them made; they stay in one process, the longest first, the rest is
+# dealt out.
+_TOGETHER = ("truth", "nightly", "warehouse", "real", "browser")
 
 
+# First of all: xdist reads the groups in the same step.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep what shares a costly fixture in one process, and begin with what takes longest."""
+    places = {folder: place for place, folder in enumerate(_TOGETHER)}
     for item in items:
         folder = item.path.parent.name
-        if folder in _TOGETHER:
+        if folder in places:
             item.add_marker(pytest.mark.xdist_group(folder))
-    items.sort(key=lambda item: item.path.parent.name not in _TOGETHER)
+    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
