@@ -41,10 +41,6 @@ FIGURES: Mapping[str, tuple[str, ...]] = {
     "doctor_performance": ("visits", "revenue", "shift_hours", "ratings"),
     "revenue_structure": ("billed",),
 }
-_PER_CHANNEL = frozenset(
-    {"cost_per_call", "cost_per_patient", "acquisition_funnel", "site_traffic", "missed_contacts"}
-)
-_BY_DAY = frozenset({"acquisition_funnel"})
 _COLUMNS = (
     ("mart", "varchar", "Mart that shows the figure."),
     ("month", "date", "First day of the closed month."),
@@ -70,7 +66,7 @@ def write_restatements(
     `fresh` holds the `tables` (schema.name) of this night; `new_figures` is what `remember` adds to the
     history once it is published.
     """
-    con.execute(f"create temp table figures as {_current(tables)}")
+    con.execute(f"create temp table figures as {_current(con, tables)}")
     con.execute(f"create temp table history as {_history(data_dir)}")
     con.execute(
         """
@@ -142,14 +138,15 @@ def _history(data_dir: Path) -> str:
     return _NO_FIGURES
 
 
-def _current(tables: Collection[str]) -> str:
+def _current(con: duckdb.DuckDBPyConnection, tables: Collection[str]) -> str:
     """The figures of this night's closed months: mart, month, channel, measure, value."""
     parts = [f"select mart, month, channel, measure, value from ({_NO_FIGURES})"]
     for mart, measures in FIGURES.items():
         if f"marts.{mart}" not in tables:
             continue
-        channel = "channel" if mart in _PER_CHANNEL else "''"
-        month = "cast(date_trunc('month', day) as date)" if mart in _BY_DAY else "month"
+        columns = {name for name, *_ in con.execute(f"describe fresh.marts.{mart}").fetchall()}
+        channel = "channel" if "channel" in columns else "''"
+        month = "month" if "month" in columns else "cast(date_trunc('month', day) as date)"
         closed = f"{month} < (select date_trunc('month', max(as_of)) from fresh.conformed.as_of)"
         sums = ", ".join(f"cast(sum({m}) as decimal(28, 6)) as {m}" for m in measures)
         parts.append(

@@ -55,7 +55,7 @@ def test_links_find_the_contact_that_truly_brought_the_patient(
 def test_rows_of_every_load_reconcile(night: Night) -> None:
     assert night.published.went_well
     with open_published(night.warehouse) as warehouse:
-        loads, lost, failed = warehouse.execute(
+        [(loads, lost, failed)] = warehouse.execute(
             """
             select
                 count(*),
@@ -63,7 +63,7 @@ def test_rows_of_every_load_reconcile(night: Night) -> None:
                 count(*) filter (where status = 'failed')
             from ops.loads
             """
-        ).fetchone()  # type: ignore[misc]
+        ).fetchall()
     assert loads > 700
     assert lost == 0
     assert failed == 0

@@ -34,9 +34,9 @@ def test_the_list_is_not_published_but_what_became_of_it_is(night: Night) -> Non
             table
             for (table,) in warehouse.execute("select table_name from information_schema.tables").fetchall()
         }
-        reached, booked = warehouse.execute(
+        [(reached, booked)] = warehouse.execute(
             "select sum(reached_72h), sum(booked_30d) from marts.follow_up_results"
-        ).fetchone()  # type: ignore[misc]
+        ).fetchall()
     assert "follow_ups" not in tables
     assert "follow_up_items" not in tables
     assert reached > 10

@@ -32,12 +32,12 @@ def _unequal(one: Path, other: Path) -> list[str]:
         for schema, table in tables:
             name = f'"{schema}"."{table}"'
             for left, right in (("one", "other"), ("other", "one")):
-                count, example = connection.execute(
+                [(count, example)] = connection.execute(
                     f"""
                     select count(*), any_value(rest)
                     from (from {left}.{name} except all from {right}.{name}) as rest
                     """
-                ).fetchone()  # type: ignore[misc]
+                ).fetchall()
                 if count:
                     found.append(f"{schema}.{table}: {count} rows only in {left}, e.g. {example}")
         return found

@@ -79,12 +79,13 @@ combined as (
     full join bookings using (day, channel, source, campaign)
 ),
 
--- a booking that lies ahead may still be moved, missed or kept: its day's figures are not final
+-- A booking that lies ahead may still be moved, missed or kept, and vendors restate the last 35 days: the
+-- figures of such a day are not final.
 flagged as (
     select
         combined.*,
         coalesce(
-            combined.day + {{ var('restatement_days', 35) }} > as_of.as_of
+            combined.day + 35 > as_of.as_of
             or sum(combined.bookings - combined.bookings_due) over (partition by combined.day) > 0,
             true
         ) as is_maturing

@@ -69,37 +69,25 @@ months as (
     from combined
 ),
 
--- a metric may be written with the table that it is of
-own_targets as (
-    select
-        {{ operator_key('scope_value') }} as operator_key,
-        regexp_replace(lower(trim(metric)), '^operator_performance[.]', '') as metric,
-        starts_on,
-        due_on,
-        value,
-        case when is_relative then baseline * (1 + value) else value end as target
-    from {{ ref('stg_reference__targets') }}
-    where lower(trim(scope)) = 'operator'
-),
-
 -- of several targets in force the one that began last, then the one that is due first
 targets as (
     select
         months.month,
-        own_targets.operator_key,
-        own_targets.metric,
-        own_targets.target
-    from own_targets
+        {{ operator_key('own.scope_value') }} as operator_key,
+        own.measure,
+        own.target
+    from {{ ref('kpi_targets') }} as own
     inner join months
         on
-            coalesce(own_targets.starts_on <= cast(last_day(months.month) as date), true)
-            and coalesce(own_targets.due_on >= months.month, true)
+            coalesce(own.starts_on <= cast(last_day(months.month) as date), true)
+            and coalesce(own.due_on >= months.month, true)
+    where
+        own.mart = 'operator_performance'
+        and own.scope = 'operator'
+        and not own.is_total
     qualify row_number() over (
-        partition by months.month, own_targets.operator_key, own_targets.metric
-        order by
-            own_targets.starts_on desc nulls last,
-            own_targets.due_on asc nulls last,
-            own_targets.value asc
+        partition by months.month, {{ operator_key('own.scope_value') }}, own.measure
+        order by own.starts_on desc nulls last, own.due_on asc nulls last, own.value asc
     ) = 1
 ),
 
@@ -107,7 +95,7 @@ operator_targets as (
     select
         month,
         {% for metric in targeted -%}
-        max(target) filter (where metric = '{{ metric }}') as {{ metric }},
+        max(target) filter (where measure = '{{ metric }}') as {{ metric }},
         {% endfor -%}
         operator_key
     from targets

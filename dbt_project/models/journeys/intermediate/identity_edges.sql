@@ -1,11 +1,7 @@
 {{ config(schema='intermediate', materialized='table') }}
 
 with shared_visitors as (
-    select visitor_id
-    from {{ ref('contacts') }}
-    where visitor_id is not null
-    group by visitor_id
-    having count(distinct phone_key) > 5
+    {{ shared_ids('visitor_id') }}
 ),
 
 contacts as (

@@ -71,11 +71,7 @@ patient_groups as (
 ),
 
 shared_visitors as (
-    select visitor_id
-    from {{ ref('contacts') }}
-    where visitor_id is not null
-    group by visitor_id
-    having count(distinct phone_key) > 5
+    {{ shared_ids('visitor_id') }}
 ),
 
 strangers as (

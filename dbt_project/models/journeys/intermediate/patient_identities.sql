@@ -18,21 +18,12 @@ with direct as (
     from {{ ref('patient_bookings') }}
 ),
 
--- a browser or an account that many phones share is a call centre's or a waiting room's, not a person's
 shared_visitors as (
-    select visitor_id
-    from {{ ref('contacts') }}
-    where visitor_id is not null
-    group by visitor_id
-    having count(distinct phone_key) > 5
+    {{ shared_ids('visitor_id') }}
 ),
 
 shared_users as (
-    select user_ref
-    from {{ ref('contacts') }}
-    where user_ref is not null
-    group by user_ref
-    having count(distinct phone_key) > 5
+    {{ shared_ids('user_ref') }}
 ),
 
 -- the one pass over all sessions that finds who was signed in

@@ -101,11 +101,7 @@ named as (
 ),
 
 shared_visitors as (
-    select visitor_id
-    from {{ ref('contacts') }}
-    where visitor_id is not null
-    group by visitor_id
-    having count(distinct phone_key) > 5
+    {{ shared_ids('visitor_id') }}
 ),
 
 of_identity as (

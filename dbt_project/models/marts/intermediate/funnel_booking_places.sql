@@ -23,11 +23,7 @@ with alone as (
 ),
 
 shared_visitors as (
-    select visitor_id
-    from {{ ref('contacts') }}
-    where visitor_id is not null
-    group by visitor_id
-    having count(distinct phone_key) > 5
+    {{ shared_ids('visitor_id') }}
 ),
 
 -- of a new patient's first visit the journey knows the sessions; another booking has those of its own ids

@@ -10,58 +10,10 @@ with completed as (
     select
         source_name,
         visit_id,
-        appointment_id,
         patient_id,
-        visited_at,
-        local_date
+        visited_at
     from {{ ref('visits') }}
     where is_completed
-),
-
--- the appointment that a visit names, else an open or kept one of the patient on that day
-announced as (
-    select
-        completed.source_name,
-        completed.visit_id,
-        appointments.source_name as appointment_source_name,
-        appointments.appointment_id,
-        1 as precedence,
-        case when appointments.source_name = completed.source_name then 0 else 1 end as distance
-    from completed
-    inner join {{ ref('appointments') }} as appointments
-        on completed.appointment_id = appointments.appointment_id
-    where
-        appointments.patient_id is null
-        or completed.patient_id = appointments.patient_id
-
-    union all
-
-    select
-        completed.source_name,
-        completed.visit_id,
-        appointments.source_name as appointment_source_name,
-        appointments.appointment_id,
-        2 as precedence,
-        abs({{ elapsed_us('completed.visited_at', 'appointments.scheduled_at') }}) as distance
-    from completed
-    inner join {{ ref('appointments') }} as appointments
-        on
-            completed.patient_id = appointments.patient_id
-            and completed.local_date = appointments.local_date
-    where appointments.status in ('booked', 'confirmed', 'arrived', 'in_progress', 'completed', 'unknown')
-),
-
-announcing as (
-    select
-        source_name,
-        visit_id,
-        appointment_source_name,
-        appointment_id
-    from announced
-    qualify row_number() over (
-        partition by source_name, visit_id
-        order by precedence, distance, appointment_source_name, appointment_id
-    ) = 1
 ),
 
 first_visits as (
@@ -89,7 +41,7 @@ came as (
         count(first_visits.patient_id) as new_patients,
         min(first_visits.patient_id) as new_patient_id
     from completed
-    left join announcing
+    left join {{ ref('visit_appointments') }} as announcing
         on
             completed.source_name = announcing.source_name
             and completed.visit_id = announcing.visit_id
